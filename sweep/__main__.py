@@ -1,0 +1,8 @@
+"""``python -m sweep``: search loss weights (``-m``) or train once."""
+
+import sys
+
+from sweep.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())

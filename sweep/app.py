@@ -1,0 +1,98 @@
+"""The Hydra application and the one line that every bad input ends with. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    KeyValidationError,
+    OmegaConfBaseException,
+)
+
+from yaml import YAMLError
+
+from sweep.config import register
+from sweep.errors import SweepError, unknown
+from sweep.schedule import CONF_DIR
+
+__all__ = ["main"]
+
+INTERRUPTED = 130  # the exit status of a program that SIGINT ended
+
+
+def main() -> int:
+    """Run the application; returns the exit status."""
+    register()
+    _multirun_first(sys.argv)
+    own_errors = os.environ.get("HYDRA_FULL_ERROR") != "1"
+    failed: list[SweepError] = []
+
+    @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
+    def train(cfg: DictConfig) -> None:
+        """One training with the configured weights; searches go through the sweeper instead."""
+        from sweep.study.single import train_once
+
+        try:
+            train_once(cfg)
+        except SweepError as error:
+            if not own_errors:
+                raise
+            failed.append(error)  # raised from here Hydra would print lines of its own
+
+    if not own_errors:
+        train()
+        return 0
+    # With this set Hydra raises instead of printing, so that the message can be one line.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        train()
+    except (SweepError, HydraException, OmegaConfBaseException, YAMLError) as error:
+        return _report(error)
+    except KeyboardInterrupt:
+        print("interrupted: the same command resumes", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
+    return _report(failed[0]) if failed else 0
+
+
+def _multirun_first(argv: list[str]) -> None:
+    """Let ``-m`` stand anywhere: argparse takes no overrides on both sides of it."""
+    for flag in ("-m", "--multirun"):
+        if flag in argv[1:]:
+            argv.insert(1, argv.pop(argv.index(flag, 1)))
+
+
+def _report(error: Exception) -> int:
+    print(f"error: {_message(error)}", file=sys.stderr)
+    return 1
+
+
+def _message(error: Exception) -> str:
+    """One line that names the key, and the file where that is known."""
+    if isinstance(error, SweepError):
+        return str(error)
+    text = " ".join(str(error).split())
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
+            where, found, _ = text.partition(f": {type(cause).__name__} raised while composing")
+            return f"{where}: " * bool(found) + _omegaconf_message(cause)
+        cause = cause.__cause__ or cause.__context__
+    return text
+
+
+def _omegaconf_message(error: OmegaConfBaseException) -> str:
+    key = error.full_key or str(error.key)
+    node = error.parent_node
+    if isinstance(error, KeyValidationError):
+        return f"{key}: write the key in quotes, \"{error.key}\""
+    if isinstance(error, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
+        return unknown("key", str(error.key), map(str, node), where=key)
+    return f"{key}: {(error.msg or str(error)).splitlines()[0]}"

@@ -1,0 +1,214 @@
+"""The training, validation and test set of a head, split and checked. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sweep.data.configurations import Configuration, read_configurations
+from sweep.data.energies import atomic_energies, is_isolated_atom, symbol
+from sweep.data.labels import LABELS, WEIGHTS, find_label
+from sweep.errors import InputError, unknown
+
+__all__ = ["SPLITS", "Coverage", "DataSet", "load"]
+
+SPLITS = ("train", "valid", "test")
+
+_HEAD_KEYS = (
+    "train_file",
+    "valid_file",
+    "test_file",
+    "valid_fraction",
+    "E0s",
+    "info_keys",
+    "arrays_keys",
+)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a split carries a label.
+
+    Attributes:
+        label: name as users write it.
+        split: ``train``, ``valid`` or ``test``.
+        labelled: configurations that have the label.
+        used: configurations that have it with a weight above zero.
+        total: configurations of the split.
+        minimum: smallest entry; None without any.
+        maximum: largest entry; None without any.
+    """
+
+    label: str
+    split: str
+    labelled: int
+    used: int
+    total: int
+    minimum: float | None
+    maximum: float | None
+
+    @property
+    def all_zero(self) -> bool:
+        """Every entry is zero: right for neutral systems, or a label that was never computed."""
+        return self.minimum == 0.0 and self.maximum == 0.0
+
+    @property
+    def constant(self) -> bool:
+        """All entries are the same, so that there is nothing to learn from them."""
+        return self.minimum is not None and self.minimum == self.maximum
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """The configurations of one head.
+
+    Attributes:
+        name: of the head.
+        train: training set, without isolated atoms.
+        valid: validation set.
+        test: test set; empty if there is no ``test_file``.
+        atomic_energies: atomic number -> E0 in eV, ascending; its keys are the elements of
+        ``train``.
+        labels: batch keys of the labels that the head maps.
+    """
+
+    name: str
+    train: list[Configuration]
+    valid: list[Configuration]
+    test: list[Configuration]
+    atomic_energies: Mapping[int, float]
+    labels: tuple[str, ...]
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers of the training set, ascending."""
+        return tuple(self.atomic_energies)
+
+    def splits(self) -> Iterator[tuple[str, list[Configuration]]]:
+        """The splits that have configurations, by name."""
+        for split in SPLITS:
+            if configurations := getattr(self, split):
+                yield split, configurations
+
+    def coverage(self) -> list[Coverage]:
+        """One row per mapped label and split that has configurations."""
+        return [
+            _coverage(key, split, configurations)
+            for key in self.labels
+            for split, configurations in self.splits()
+        ]
+
+
+def load(heads: Mapping[str, Mapping[str, Any]], *, seed: int) -> DataSet:
+    """Read, split and check the data of the configuration's one head.
+
+    Frames of ``config_type=IsolatedAtom`` are taken out of the training file, as MACE does: they
+    carry energies of isolated atoms, not training data; ``E0s: null`` reads them.
+
+    Args:
+        heads: name -> ``train_file``, ``valid_file`` or ``valid_fraction``, and optionally
+        ``test_file``,
+            ``E0s``, ``info_keys``, ``arrays_keys``. ``valid_fraction`` counts only without a
+            ``valid_file``.
+        seed: of the random split into training and validation set; the split is MACE's for this
+        seed.
+
+    Raises:
+        InputError: names the key, or the file and the configuration.
+    """
+    if len(heads) != 1:
+        names = ", ".join(map(str, heads)) or "none"
+        raise InputError(f"heads: exactly one data set can be trained at a time; got {names}")
+    ((name, head),) = heads.items()
+    where = f"heads.{name}"
+    for key in head:
+        if key not in _HEAD_KEYS:
+            raise InputError(unknown("key", str(key), _HEAD_KEYS, where=where))
+    info_keys, arrays_keys = head.get("info_keys") or {}, head.get("arrays_keys") or {}
+    if not info_keys and not arrays_keys:
+        raise InputError(f"{where}: info_keys and arrays_keys are empty; map at least one label")
+    if not head.get("train_file"):
+        raise InputError(f"{where}.train_file: no file is given")
+
+    def read(key: str) -> list[Configuration]:
+        file = head.get(key)
+        return read_configurations(file, info_keys, arrays_keys) if file else []
+
+    everything = read("train_file")
+    isolated = [c for c in everything if is_isolated_atom(c)]
+    train = [c for c in everything if not is_isolated_atom(c)]
+    if not train:
+        raise InputError(f"{head['train_file']}: holds isolated atoms only; nothing to train on")
+    if head.get("valid_file"):
+        valid = read("valid_file")
+    else:
+        train, valid = _split(train, head.get("valid_fraction"), seed, where)
+    data = DataSet(
+        name=str(name),
+        train=train,
+        valid=valid,
+        test=read("test_file"),
+        atomic_energies=atomic_energies(head.get("E0s"), train, isolated, where=f"{where}.E0s"),
+        labels=_mapped([*info_keys, *arrays_keys]),
+    )
+    _check_elements(data)
+    return data
+
+
+def _mapped(names: list[str]) -> tuple[str, ...]:
+    """Batch keys of mapped labels, in the order of the table."""
+    mapped = {label.key for name in names if (label := find_label(name)) is not None}
+    return tuple(key for key in LABELS if key in mapped)
+
+
+def _split(
+    configurations: list[Configuration], fraction: Any, seed: int, where: str
+) -> tuple[list[Configuration], list[Configuration]]:
+    """MACE's random split: the same configurations for the same seed and fraction."""
+    if fraction is None:
+        raise InputError(f"{where}: give a valid_file or a valid_fraction")
+    if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction < 1:
+        raise InputError(f"{where}.valid_fraction: must be between 0 and 1; got {fraction!r}")
+    size = len(configurations)
+    if size < 2:
+        raise InputError(
+            f"{configurations[0].file}: one configuration cannot be split into training and "
+            "validation set"
+        )
+    n_train = min(size - int(fraction * size), size - 1)
+    order = list(range(size))
+    np.random.default_rng(seed).shuffle(order)
+    return [configurations[i] for i in order[:n_train]], [
+        configurations[i] for i in order[n_train:]
+    ]
+
+
+def _check_elements(data: DataSet) -> None:
+    present = ", ".join(map(symbol, data.elements))
+    for split, configurations in data.splits():
+        for configuration in configurations:
+            lacking = set(configuration.atomic_numbers.tolist()) - set(data.elements)
+            if lacking:
+                raise InputError(
+                    f"{configuration.where} ({split} set) has the element {symbol(min(lacking))}, "
+                    f"which the training set lacks; it has {present}"
+                )
+
+
+def _coverage(key: str, split: str, configurations: list[Configuration]) -> Coverage:
+    weights = [weight for weight, spec in WEIGHTS.items() if spec.labels == (key,)]
+    labelled = [c for c in configurations if key in c.labels]
+    # A label without a weight of its own, such as a field or a molecule index, is always used.
+    used = [c for c in labelled if not weights or any(c.weights[w].any() for w in weights)]
+    return Coverage(
+        label=LABELS[key].name,
+        split=split,
+        labelled=len(labelled),
+        used=len(used),
+        total=len(configurations),
+        minimum=min((float(c.labels[key].min()) for c in labelled), default=None),
+        maximum=max((float(c.labels[key].max()) for c in labelled), default=None),
+    )

@@ -1,0 +1,152 @@
+"""Energies of isolated atoms, the ``E0s`` of MACE. Imports no torch."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.data.configurations import Configuration
+from sweep.errors import InputError
+
+__all__ = ["ISOLATED_ATOM", "atomic_energies", "interaction_energies", "is_isolated_atom", "symbol"]
+
+ISOLATED_ATOM = "IsolatedAtom"
+"""``config_type`` of the frames that give the energy of an isolated atom, as in MACE."""
+
+
+def symbol(atomic_number: int) -> str:
+    """Chemical symbol of an element."""
+    from ase.data import chemical_symbols
+
+    return str(chemical_symbols[atomic_number])
+
+
+def is_isolated_atom(configuration: Configuration) -> bool:
+    """Whether it is one atom of ``config_type=IsolatedAtom``."""
+    return len(configuration) == 1 and configuration.config_type == ISOLATED_ATOM
+
+
+def atomic_energies(
+    e0s: Any,
+    train: Sequence[Configuration],
+    isolated: Sequence[Configuration] = (),
+    *,
+    where: str = "E0s",
+) -> dict[int, float]:
+    """Energy of the isolated atom of every element of the training set, eV.
+
+    Args:
+        e0s: ``"average"``: least squares of the training energies over the numbers of atoms, as
+            MACE does it (without any labelled energy: zeros). A mapping from element to energy,
+            elements as atomic numbers or symbols, or the text of such a mapping. None: from
+            ``isolated``.
+        train: the training set, without isolated atoms.
+        isolated: the frames of isolated atoms; read only if ``e0s`` is None.
+        where: the key of the configuration, for messages.
+
+    Returns:
+        Atomic number -> energy, ascending, exactly the elements of ``train``.
+
+    Raises:
+        InputError: ``e0s`` has none of these forms, or an element is missing.
+    """
+    elements = sorted({int(z) for configuration in train for z in configuration.atomic_numbers})
+    if e0s is None:
+        given = _isolated(isolated, where)
+    elif isinstance(e0s, Mapping):
+        given = _given(e0s, where)
+    elif e0s == "average":
+        return _average(train, elements)
+    else:
+        given = _given(_parse(e0s, where), where)
+    missing = [z for z in elements if z not in given]
+    if missing:
+        names = ", ".join(f"{symbol(z)} ({z})" for z in missing)
+        source = "no isolated atom of" if e0s is None else "no energy for"
+        raise InputError(f"{where}: {source} {names}, which the training set has")
+    return {z: given[z] for z in elements}
+
+
+def interaction_energies(
+    configurations: Sequence[Configuration], e0s: Mapping[int, float]
+) -> NDArray[np.float64]:
+    """Energy less that of the isolated atoms, per atom, eV, of all configurations with energies."""
+    return np.array(
+        [
+            (float(c.labels["energy"]) - sum(e0s[int(z)] for z in c.atomic_numbers)) / len(c)
+            for c in configurations
+            if c.weights["energy_weight"] > 0
+        ]
+    )
+
+
+def _average(train: Sequence[Configuration], elements: list[int]) -> dict[int, float]:
+    labelled = [c for c in train if c.weights["energy_weight"] > 0]
+    if not labelled:
+        return dict.fromkeys(elements, 0.0)
+    counts = np.array(
+        [[np.count_nonzero(c.atomic_numbers == z) for z in elements] for c in labelled]
+    )
+    energies = np.array([float(c.labels["energy"]) for c in labelled])
+    solution = np.linalg.lstsq(counts.astype(float), energies, rcond=None)[0]
+    return dict(zip(elements, solution.tolist(), strict=True))
+
+
+def _isolated(isolated: Sequence[Configuration], where: str) -> dict[int, float]:
+    if not isolated:
+        raise InputError(
+            f"{where}: null needs frames of config_type={ISOLATED_ATOM} in the training file; "
+            "else use 'average' or give the energies"
+        )
+    energies: dict[int, float] = {}
+    for configuration in isolated:
+        z = int(configuration.atomic_numbers[0])
+        if "energy" not in configuration.labels:
+            raise InputError(f"{configuration.where}: isolated atom {symbol(z)} without an energy")
+        if z in energies:
+            raise InputError(f"{configuration.where}: a second isolated atom {symbol(z)}")
+        energies[z] = float(configuration.labels["energy"])
+    return energies
+
+
+def _parse(text: Any, where: str) -> Mapping[Any, Any]:
+    try:
+        value = ast.literal_eval(text) if isinstance(text, str) else None
+    except (ValueError, SyntaxError):
+        value = None
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f"{where}: must be 'average', null or a mapping such as {{H: -13.6, O: -430.1}}; "
+            f"got {text!r}"
+        )
+    return value
+
+
+def _given(mapping: Mapping[Any, Any], where: str) -> dict[int, float]:
+    energies: dict[int, float] = {}
+    for element, energy in mapping.items():
+        z = _atomic_number(element, where)
+        if z in energies:
+            raise InputError(f"{where}: element {symbol(z)} is given twice")
+        if (
+            isinstance(energy, bool)
+            or not isinstance(energy, int | float)
+            or not np.isfinite(energy)
+        ):
+            raise InputError(f"{where}.{element}: must be a finite energy in eV; got {energy!r}")
+        energies[z] = float(energy)
+    return energies
+
+
+def _atomic_number(element: Any, where: str) -> int:
+    from ase.data import atomic_numbers
+
+    text = str(element)
+    number = int(text) if text.isdigit() else int(atomic_numbers.get(text, 0))
+    if not 1 <= number <= max(atomic_numbers.values()):
+        raise InputError(f"{where}: {element!r} is neither an atomic number nor a chemical symbol")
+    return number

@@ -1,0 +1,36 @@
+"""The exceptions that a user of ``python -m sweep`` can meet."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["InputError", "SweepError", "TrainingError", "unknown"]
+
+
+class SweepError(Exception):
+    """Base of all errors of this package; its message is one line and names the culprit."""
+
+
+class InputError(SweepError, ValueError):
+    """A configuration or a data file is not valid: nothing has been trained."""
+
+
+class TrainingError(SweepError):
+    """A training run ended early, for example on a non-finite loss."""
+
+
+def unknown(kind: str, name: str, valid: Iterable[str], *, where: str | None = None) -> str:
+    """The message for an unknown name: where it stands, the nearest valid one, and all of them.
+
+    Args:
+        kind: What the name should be, for example "loss term".
+        name: What arrived.
+        valid: The names that would have been right.
+        where: Key or file in which it stands.
+    """
+    names = sorted(map(str, valid))
+    nearest = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"; did you mean '{nearest[0]}'?" if nearest else ";"
+    prefix = f"{where}: " if where else ""
+    return f"{prefix}unknown {kind} '{name}'{hint} valid: {', '.join(names) or 'none'}"

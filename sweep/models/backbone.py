@@ -1,0 +1,71 @@
+"""The MACE backbone: construction of mace-torch's ScaleShiftMACE from our settings."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from sweep.models.libraries import ScaleShiftMACE, gate_dict, interaction_classes, o3, quiet
+from sweep.models.settings import DataStatistics, LocalChargesConfig
+
+__all__ = ["build_backbone", "construction", "hidden_irreps"]
+
+
+@contextlib.contextmanager
+def construction(seed: int, dtype: torch.dtype) -> Iterator[None]:
+    """Seed torch and set its default dtype for building a model; both are restored afterwards.
+
+    TorchScript's fusion is switched off for the process: mace-torch and e3nn script their blocks,
+    the fuser finds nothing to fuse on a CPU, and looking for it made the first steps 2-5 times
+    slower.
+    """
+    default = torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]), quiet():
+        torch.jit.set_fusion_strategy([("STATIC", 0), ("DYNAMIC", 0)])
+        torch.manual_seed(seed)
+        torch.set_default_dtype(dtype)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
+
+
+def hidden_irreps(settings: LocalChargesConfig) -> o3.Irreps:
+    """Node features of each layer: `num_channels` of each l from 0 to `max_L`, natural parity."""
+    harmonics = o3.Irreps.spherical_harmonics(settings.max_L)
+    return (settings.num_channels * harmonics).sort().irreps.simplify()
+
+
+def build_backbone(settings: LocalChargesConfig, statistics: DataStatistics) -> ScaleShiftMACE:
+    """Build the MACE model; call it within `construction`.
+
+    Every layer keeps its l > 0 features, the last one too: the multipoles are read from them.
+
+    Args:
+        settings: the model's settings, checked.
+        statistics: elements, atomic energies and scales of the training set.
+    """
+    return ScaleShiftMACE(
+        atomic_inter_scale=statistics.atomic_inter_scale,
+        atomic_inter_shift=statistics.atomic_inter_shift,
+        r_max=settings.r_max,
+        num_bessel=settings.num_radial_basis,
+        num_polynomial_cutoff=settings.num_cutoff_basis,
+        max_ell=settings.max_ell,
+        interaction_cls=interaction_classes[settings.interaction],
+        interaction_cls_first=interaction_classes[settings.interaction_first],
+        num_interactions=settings.num_interactions,
+        num_elements=len(statistics.atomic_numbers),
+        hidden_irreps=hidden_irreps(settings),
+        MLP_irreps=o3.Irreps(settings.MLP_irreps),
+        atomic_energies=np.array(statistics.atomic_energies),
+        avg_num_neighbors=statistics.avg_num_neighbors,
+        atomic_numbers=list(statistics.atomic_numbers),
+        correlation=settings.correlation,
+        gate=gate_dict[settings.gate],
+        radial_MLP=list(settings.radial_MLP),
+        keep_last_layer_irreps=True,
+    )

@@ -1,0 +1,1 @@
+"""Reports: they read what trials recorded, and import neither torch nor training."""

@@ -1,0 +1,1 @@
+"""The study: search space, storage, sweeper and worker."""

@@ -1,0 +1,97 @@
+"""The parameters of trial 1: weights at which the gradients of all terms are equally long."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from losses import LossError, WeightedLoss
+from losses.balance import balanced_weights
+from sweep.checks import check_config
+from sweep.errors import TrainingError
+from sweep.schedule import Stage
+from sweep.study.space import SearchSpace
+from sweep.training.balance import measure_gradients
+from sweep.training.context import Context
+from sweep.training.member import Member
+
+__all__ = ["balanced_parameters"]
+
+_KEY = re.compile(r"(?:train_schedule\.(?P<stage>\d+)\.)?loss\.(?P<term>\w+)(?:\.weight)?")
+
+
+def balanced_parameters(cfg: DictConfig, space: SearchSpace, context: Context) -> dict[str, Any]:
+    """The default parameters with every searched weight balanced, moved into its range.
+
+    Gradients are measured at the initial parameters and after each of the first
+    ``search.balance_epochs`` epochs with the default weights: at the very start alone they are not
+    typical of a training.
+
+    Args:
+        cfg: The configuration of trial 0.
+        space: The search space.
+        context: Data and model; the model's parameters are reset first.
+
+    Raises:
+        TrainingError: if the default weights lead to values that are not finite.
+    """
+    stages = check_config(cfg)
+    params = space.defaults(cfg)
+    found = {key: match for key in params if (match := _KEY.fullmatch(key))}
+    if not found:
+        return params
+    terms = {name: term for stage in stages for name, term in stage.loss.items()}
+    norms = _measure(cfg, context, stages[0], terms)
+    for key, match in found.items():
+        index, term = match["stage"], match["term"]
+        stage = stages[int(index)] if index else _first_sharing(stages, cfg)
+        weights = {name: weight for name, weight in stage.weights.items() if weight > 0}
+        if term not in weights:
+            continue
+        reference = cfg.search.reference or _reference(weights, space, index)
+        columns = torch.stack([norms[name] for name in weights], dim=1)
+        try:
+            balanced = balanced_weights(weights, columns, reference, cfg.search.balance_prior)
+        except LossError as error:
+            raise TrainingError(str(error)) from error
+        params[key] = space.clip(key, balanced[term])
+    return params
+
+
+def _measure(
+    cfg: DictConfig, context: Context, stage: Stage, terms: Mapping[str, Mapping[str, Any]]
+) -> dict[str, torch.Tensor]:
+    """Norm of every term's raw gradient at each measuring point, shape [n_points]."""
+    context.reset()
+    probe = WeightedLoss(
+        {name: {**term, "weight": 1.0} for name, term in terms.items()}, context.device
+    )
+    loss = WeightedLoss(stage.loss, context.device)
+    member = Member(context.model, OmegaConf.to_object(cfg.trainer), stage)
+    points = [measure_gradients(context, probe).raw]
+    for epoch in range(cfg.search.balance_epochs):
+        for ref, periodic in context.batches("train", seed=cfg.seed, epoch=epoch):
+            member.step(loss, ref, periodic=periodic, stress=context.needs_stress(loss))
+        points.append(measure_gradients(context, probe).raw)
+    return dict(zip(probe.names, torch.stack(points).cpu().unbind(dim=1), strict=True))
+
+
+def _first_sharing(stages: list[Stage], cfg: DictConfig) -> Stage:
+    """The first stage that takes the composed loss."""
+    own = {int(index) for index, stage in cfg.train_schedule.items() if stage.loss is not None}
+    return next((stage for stage in stages if stage.index not in own), stages[0])
+
+
+def _reference(weights: Mapping[str, float], space: SearchSpace, stage: str | None) -> str:
+    """The first term that is not searched, else the first."""
+    prefix = f"train_schedule.{stage}.loss" if stage else "loss"
+    searched = {
+        name
+        for name in weights
+        if {f"{prefix}.{name}", f"{prefix}.{name}.weight"} & set(space.distributions)
+    }
+    return next((name for name in weights if name not in searched), next(iter(weights)))

@@ -1,0 +1,52 @@
+"""``python -m sweep`` without ``-m``: one training with the configured weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from sweep.checks import check_config
+from sweep.data.dataset import load
+
+__all__ = ["train_once"]
+
+
+def train_once(cfg: DictConfig) -> None:
+    """Train in Hydra's output folder; the same ``hydra.run.dir`` again goes on from its last epoch.
+
+    Raises:
+        InputError: on anything in configuration or data that is not valid.
+        TrainingError: if the loss becomes non-finite.
+    """
+    stages = check_config(cfg)
+    dataset = load(cfg.heads, seed=cfg.seed)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+
+    from sweep.progress import make_progress
+    from sweep.report.terminal import print_trial
+    from sweep.study.interrupt import GracefulStop
+    from sweep.training.context import Context
+    from sweep.training.job import train_trial
+    from sweep.training.preflight import preflight
+    from sweep.training.run import EpochReport, Verdict
+
+    progress = make_progress(n_trials=1, n_finished=0)
+    progress.message(f"building graphs and model, then training in {folder}")
+    context = Context.get(cfg, dataset)
+    progress.show(preflight(context, stages))
+
+    with progress, GracefulStop() as stop:
+        progress.trial_started(0, "the configured weights", stages[-1].end + 1)
+
+        def after_epoch(report: EpochReport) -> Verdict:
+            progress.epoch(report)
+            return Verdict.STOP if stop.requested else Verdict.CONTINUE
+
+        entries = {"number": 0, "role": "default", "params": {}}
+        outcome = train_trial(cfg, dataset, folder, after_epoch, entries=entries)
+        progress.trial_ended(outcome.state, outcome.score)
+    if outcome.state == "STOPPED":
+        progress.message(f"stopped; hydra.run.dir={folder} on the command line resumes")
+    print_trial(folder)

@@ -1,0 +1,1 @@
+"""Training: from a checked configuration to a trained model and its records."""

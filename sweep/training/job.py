@@ -1,0 +1,100 @@
+"""One trial as a job: from its configuration to its folder, whatever happens in between."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from sweep.checks import check_config
+from sweep.data.dataset import DataSet
+from sweep.recording.files import read_json, write_json
+from sweep.recording.trial import environment
+from sweep.training.context import Context
+from sweep.training.run import EpochReport, Outcome, Run, Verdict
+
+__all__ = ["train_trial"]
+
+
+def train_trial(
+    cfg: DictConfig,
+    dataset: DataSet,
+    folder: Path,
+    after_epoch: Callable[[EpochReport], Verdict],
+    *,
+    entries: Mapping[str, Any],
+) -> Outcome:
+    """Train in ``folder``, continuing what is there, and keep ``trial.json`` up to date.
+
+    Args:
+        cfg: The configuration, without the ``hydra`` node.
+        dataset: The data that it names.
+        folder: Folder of the trial.
+        after_epoch: Sees every epoch and says how to go on.
+        entries: What else ``trial.json`` shall hold.
+
+    Raises:
+        Exception: whatever ended the training; ``trial.json`` says FAILED and why.
+    """
+    stages = check_config(cfg)
+    context = Context.get(cfg, dataset)
+    path = folder / "trial.json"
+    before = read_json(path)
+    content: dict[str, Any] = {
+        "fit_name": cfg.fit_name,
+        "started": _now(),
+        "seconds": 0.0,
+        **before,
+        **entries,
+        "state": "RUNNING",
+        "reason": None,
+        "seed": cfg.seed,
+        "dtype": cfg.trainer.default_dtype,
+        "num_threads": torch.get_num_threads(),
+        "n_parameters": context.n_parameters,
+        "stages": [{"name": stage.name, "start": stage.start, "end": stage.end, "lr": stage.lr,
+                    "loss": stage.loss} for stage in stages],
+        "objective": OmegaConf.to_container(cfg.objective),
+        "scales": context.scales,
+        **environment(context.device_name),
+    }  # fmt: skip
+    write_json(path, content)
+    began = time.perf_counter()
+    try:
+        run = Run(
+            context,
+            stages,
+            OmegaConf.to_object(cfg.trainer),
+            OmegaConf.to_object(cfg.objective),
+            folder=folder,
+            fit_name=cfg.fit_name,
+            seed=cfg.seed,
+        )
+        outcome = run.train(after_epoch)
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        content |= {"state": "FAILED", "reason": reason, "traceback": traceback.format_exc()}
+        raise
+    else:
+        content |= {
+            "state": outcome.state,
+            "score": outcome.score,
+            "epoch": outcome.epoch,
+            "epochs_trained": len(run.history),
+            "metrics": outcome.metrics,
+        }
+    finally:
+        content["seconds"] += time.perf_counter() - began
+        content["finished"] = _now()
+        write_json(path, content)
+    return outcome
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,182 @@
+"""Before the first step: can every term of every stage be trained on these data by this model?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from rich.table import Table
+from rich.text import Text
+
+import losses
+from sweep.data.dataset import Coverage
+from sweep.data.labels import LABELS
+from sweep.errors import InputError
+from sweep.schedule import Stage
+from sweep.training.context import Context
+
+__all__ = ["preflight"]
+
+
+@dataclass
+class Finding:
+    """What is known of one term in one stage."""
+
+    stage: Stage
+    term: losses.Term
+    weight: float
+    rows: dict[tuple[str, str], Coverage]
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def preflight(context: Context, stages: list[Stage]) -> Table:
+    """Check all terms of all stages against data and model, then on one real batch.
+
+    Args:
+        context: Data and model.
+        stages: The checked stages.
+
+    Returns:
+        A table of terms, weights, label coverage, value ranges and warnings.
+
+    Raises:
+        InputError: naming every term that cannot be trained, and why.
+    """
+    coverage = {(row.label, row.split): row for row in context.dataset.coverage()}
+    findings = [
+        Finding(stage, losses.get(name), term["weight"], coverage)
+        for stage in stages
+        for name, term in stage.loss.items()
+    ]
+    for finding in findings:
+        if finding.weight > 0:
+            _check_model(finding, context)
+            _check_labels(finding)
+    if not any(finding.errors for finding in findings):
+        _check_batch(findings, context, stages)
+    errors = list(
+        dict.fromkeys(
+            f"stage {f.stage.index} ({f.stage.name}): loss term '{f.term.name}': {error}"
+            for f in findings
+            for error in f.errors
+        )
+    )
+    if errors:
+        raise InputError("; ".join(errors))
+    return _table(findings, stages)
+
+
+def _check_model(finding: Finding, context: Context) -> None:
+    term, model = finding.term, context.model
+    if model.family not in term.families:
+        finding.errors.append(
+            f"not for the model family '{model.family}', only for {', '.join(sorted(term.families))}"
+        )
+        return
+    missing = [key for key in term.outputs if key not in model.outputs]
+    if missing:
+        finding.errors.append(f"the model does not return {', '.join(missing)}")
+
+
+def _check_labels(finding: Finding) -> None:
+    term = finding.term
+    for key in term.labels:
+        label = LABELS[key].name
+        rows = {split: finding.rows.get((label, split)) for split in ("train", "valid")}
+        train = rows["train"]
+        if train is None or train.used == 0:
+            reason = "is not mapped in heads" if train is None else "has weight 0 everywhere"
+            if train is not None and train.labelled == 0:
+                reason = "is in no training configuration"
+            finding.errors.append(f"its label '{label}' {reason}")
+            continue
+        if term.mask is None and train.labelled < train.total:
+            finding.errors.append(
+                f"its label '{label}' is missing in {train.total - train.labelled} of "
+                f"{train.total} training configurations and the term has no mask: they would be "
+                "fitted to zero"
+            )
+        if train.all_zero:
+            finding.warnings.append(f"{label} is zero everywhere")
+        elif train.constant:
+            finding.warnings.append(f"{label} is the same everywhere")
+        for split, row in rows.items():
+            if row is not None and row.used < row.total:
+                finding.warnings.append(f"{label} in {row.used / row.total:.0%} of {split}")
+
+
+def _check_batch(findings: list[Finding], context: Context, stages: list[Stage]) -> None:
+    """Evaluate every term on a real batch: finite, and with a gradient unless it is zero."""
+    context.reset()
+    ref, periodic = context.balance_batch()
+    parameters = [p for p in context.model.parameters() if p.requires_grad]
+    for stage in stages:
+        loss = losses.WeightedLoss(stage.loss, device=context.device, dtype=context.dtype)
+        pred = context.model(
+            ref, periodic=periodic, compute_stress=context.needs_stress(loss), training=True
+        )
+        raw = loss.raw(pred=pred, ref=ref)
+        for i, name in enumerate(loss.names):
+            finding = next(f for f in findings if f.stage is stage and f.term.name == name)
+            if finding.weight == 0:
+                continue
+            value = float(raw[i].detach())
+            gradient = torch.autograd.grad(
+                raw[i], parameters, retain_graph=True, allow_unused=True
+            )
+            norm = math.sqrt(sum(float(g.square().sum()) for g in gradient if g is not None))
+            if not math.isfinite(value):
+                finding.errors.append("its value on the first batch is not finite")
+            elif not math.isfinite(norm):
+                finding.errors.append("its gradient on the first batch is not finite")
+            elif norm == 0 and value != 0:
+                finding.errors.append("its gradient on the first batch is zero: nothing to train")
+            elif norm == 0:
+                finding.warnings.append("zero on the first batch")
+
+
+def _table(findings: list[Finding], stages: list[Stage]) -> Table:
+    """One row per term; stages with the same loss share theirs."""
+    table = Table(title="loss terms")
+    table.add_column("stage")
+    table.add_column("term", no_wrap=True)
+    table.add_column("weight", justify="right")
+    table.add_column("label", no_wrap=True)
+    table.add_column("train", justify="right")
+    table.add_column("valid", justify="right")
+    table.add_column("range in train")
+    table.add_column("status")
+    for stage in stages:
+        if stage is not next(other for other in stages if other.loss == stage.loss):
+            continue
+        names = "\n".join(other.name for other in stages if other.loss == stage.loss)
+        for finding in (f for f in findings if f.stage is stage):
+            labels = [LABELS[key].name for key in finding.term.labels]
+            status = "; ".join(finding.warnings) or ("ok" if finding.weight else "not evaluated")
+            table.add_row(
+                Text(names),
+                finding.term.name,
+                f"{finding.weight:g}",
+                "\n".join(labels) or "-",
+                *("\n".join(_count(finding, n, s) for n in labels) for s in ("train", "valid")),
+                "\n".join(_range(finding, name) for name in labels),
+                Text(status, style="yellow" if finding.warnings else ""),
+            )
+            names = ""
+        table.add_section()
+    return table
+
+
+def _count(finding: Finding, label: str, split: str) -> str:
+    row = finding.rows.get((label, split))
+    return "-" if row is None else f"{row.used}/{row.total}"
+
+
+def _range(finding: Finding, label: str) -> str:
+    row = finding.rows.get((label, "train"))
+    if row is None or row.minimum is None or row.maximum is None:
+        return "-"
+    unit = next(spec.unit for spec in LABELS.values() if spec.name == label)
+    return f"{row.minimum:.4g} to {row.maximum:.4g} {unit}"

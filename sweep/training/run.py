@@ -1,0 +1,306 @@
+"""One training run: stages, epochs, records. It can stop and continue at every epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from losses import WeightedLoss
+from sweep.config import ObjectiveConfig, TrainerConfig
+from sweep.errors import TrainingError
+from sweep.recording.trial import TrialRecord
+from sweep.schedule import Stage
+from sweep.training import checkpoint
+from sweep.training.balance import balance_columns, measure_gradients
+from sweep.training.context import Context
+from sweep.training.member import Member
+from sweep.training.metrics import score
+
+__all__ = ["EpochReport", "Outcome", "Run", "Verdict"]
+
+
+class Verdict(Enum):
+    """What the caller wants after an epoch."""
+
+    CONTINUE = "continue"
+    PRUNE = "prune"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What the caller sees of an epoch: all of it is on disk already.
+
+    Attributes:
+        epoch: The epoch, from 0.
+        stage: Its stage.
+        score: Score of the validation.
+        best_score: The best so far.
+        shares: Mean share of every term in the total loss over this epoch's steps.
+        metrics: Validation metrics.
+        seconds: Time that the epoch took; NaN where it was read from the records.
+    """
+
+    epoch: int
+    stage: Stage
+    score: float
+    best_score: float
+    shares: dict[str, float]
+    metrics: dict[str, float]
+    seconds: float
+
+
+@dataclass
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        state: ``COMPLETE``, ``PRUNED`` or ``STOPPED``.
+        score: The score by the objective's epoch rule.
+        epoch: The epoch that it comes from.
+        metrics: For ``valid`` and, if complete, ``test``: the metrics of that epoch's model.
+    """
+
+    state: str
+    score: float
+    epoch: int
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+class Run:
+    """A training run in a folder; continues from the folder's checkpoint if there is one.
+
+    Args:
+        context: Data and model; the model's parameters are reset.
+        stages: The checked stages.
+        trainer: The trainer's configuration.
+        objective: The objective's configuration.
+        folder: Where the records go.
+        fit_name: Names the debug log.
+        seed: Seed of the order of the batches.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        stages: list[Stage],
+        trainer: TrainerConfig,
+        objective: ObjectiveConfig,
+        *,
+        folder: Path,
+        fit_name: str,
+        seed: int,
+    ) -> None:
+        self.context = context
+        self.stages = stages
+        self.trainer = trainer
+        self.objective = objective
+        self.folder = folder
+        self.seed = seed
+        self.n_epochs = stages[-1].end + 1
+        self.history: list[EpochReport] = []
+        self._step = 0
+        self._epoch = 0
+        self._best: tuple[float, int] = (math.inf, -1)
+        context.reset()
+        self._stage = stages[0]
+        self._member = Member(context.model, trainer, self._stage)
+        self._losses = [
+            WeightedLoss(stage.loss, device=context.device, dtype=context.dtype) for stage in stages
+        ]
+        saved = checkpoint.load(folder / "checkpoint.pt", context.device)
+        if saved is not None:
+            self._continue(saved)
+        self.record = TrialRecord(
+            folder,
+            fit_name,
+            last_epoch=self._epoch - 1,
+            log_size=0 if saved is None else saved["log_size"],
+        )
+
+    def train(self, after_epoch: Callable[[EpochReport], Verdict]) -> Outcome:
+        """Train to the end of the schedule, or as long as ``after_epoch`` says.
+
+        Raises:
+            TrainingError: if a loss or a gradient is not finite, naming epoch, batch and term.
+        """
+        verdict = after_epoch(self.history[-1]) if self.history else Verdict.CONTINUE
+        while self._epoch < self.n_epochs and verdict is Verdict.CONTINUE:
+            self.history.append(self._run_epoch())
+            verdict = after_epoch(self.history[-1])
+        finished = self._epoch == self.n_epochs
+        if verdict is Verdict.STOP and not finished:
+            return self._outcome("STOPPED")
+        if verdict is Verdict.PRUNE and not finished:
+            return self._outcome("PRUNED")
+        return self._finish()
+
+    def _continue(self, saved: dict[str, Any]) -> None:
+        self._epoch = saved["epoch"] + 1
+        self._step = saved["step"]
+        self._best = (saved["best_score"], saved["best_epoch"])
+        self._stage = self._stage_of(saved["epoch"])
+        self._member.enter(self._stage)
+        self._member.load_state_dict(saved["member"])
+        self.history = [
+            EpochReport(stage=self._stage_of(entry["epoch"]), seconds=math.nan, **entry)
+            for entry in saved["history"]
+        ]
+
+    def _stage_of(self, epoch: int) -> Stage:
+        return next(stage for stage in self.stages if stage.start <= epoch <= stage.end)
+
+    def _run_epoch(self) -> EpochReport:
+        began = time.perf_counter()
+        epoch = self._epoch
+        stage = self._stage_of(epoch)
+        if stage is not self._stage:
+            self._stage = stage
+            self._member.enter(stage)
+        loss = self._losses[stage.index]
+        interval = self.trainer.balance_interval
+        if interval and epoch % interval == 0:
+            balance = measure_gradients(self.context, loss)
+            self.record.add_balance(
+                balance_columns(balance, step=self._step, epoch=epoch, stage=stage.index)
+            )
+        shares = self._run_steps(loss, epoch, stage)
+        with self._member.averaged():
+            metrics = self.context.evaluate("valid", loss)
+            metrics["score"] = self._score(metrics)
+            if not math.isfinite(metrics["score"]):
+                raise TrainingError(
+                    f"epoch {epoch}: the validation error is not finite: "
+                    + ", ".join(f"{k} {v}" for k, v in metrics.items() if not math.isfinite(v))
+                )
+            if self.objective.epoch == "last" or metrics["score"] < self._best[0]:
+                self._best = (metrics["score"], epoch)
+                checkpoint.save(
+                    self.folder / "best.pt",
+                    {"model": self._member.model.state_dict(), "epoch": epoch, "metrics": metrics},
+                )
+        self._member.end_epoch(metrics["loss"])
+        self.record.add_metrics(
+            step=self._step, epoch=epoch, stage=stage.index, split="valid", metrics=metrics
+        )
+        self._epoch += 1
+        report = EpochReport(
+            epoch=epoch,
+            stage=stage,
+            score=metrics["score"],
+            best_score=self._best[0],
+            shares=shares,
+            metrics=metrics,
+            seconds=time.perf_counter() - began,
+        )
+        self._commit(report)
+        return report
+
+    def _run_steps(self, loss: WeightedLoss, epoch: int, stage: Stage) -> dict[str, float]:
+        """The optimiser steps of an epoch; returns the mean share of every term."""
+        lr = self._member.lr
+        raw, totals, norms, times = [], [], [], []
+        for ref, periodic in self.context.batches("train", seed=self.seed, epoch=epoch):
+            row, total, norm = self._member.step(
+                loss, ref, periodic=periodic, stress=self.context.needs_stress(loss)
+            )
+            raw.append(row)
+            totals.append(total)
+            norms.append(norm)
+            times.append(time.time())
+        # The only transfer from the device in an epoch.
+        columns = torch.cat(
+            [torch.stack(raw), torch.stack(totals)[:, None], torch.stack(norms)[:, None]], dim=1
+        )
+        values = columns.double().cpu().numpy()
+        weights = stage.weights
+        n_terms = len(weights)
+        _check_finite(values, list(weights), epoch)
+        self.record.add_steps(
+            first_step=self._step,
+            epoch=epoch,
+            stage=stage.index,
+            lr=lr,
+            times=times,
+            raw=values[:, :n_terms],
+            weights=weights,
+            total=values[:, n_terms],
+            grad_norm=values[:, n_terms + 1],
+        )
+        self._step += len(values)
+        weighted = values[:, :n_terms].mean(axis=0) * np.array(list(weights.values()))
+        whole = weighted.sum()
+        return {
+            name: float(value / whole) if whole else 0.0
+            for name, value in zip(weights, weighted, strict=True)
+        }
+
+    def _commit(self, report: EpochReport) -> None:
+        """Put the epoch on disk; the checkpoint comes last and makes it count."""
+        log_size = self.record.commit()
+        checkpoint.save(
+            self.folder / "checkpoint.pt",
+            {
+                "epoch": report.epoch,
+                "step": self._step,
+                "best_score": self._best[0],
+                "best_epoch": self._best[1],
+                "log_size": log_size,
+                "member": self._member.state_dict(),
+                "history": [_plain(entry) for entry in [*self.history, report]],
+            },
+        )
+
+    def _score(self, metrics: dict[str, float]) -> float:
+        return score(
+            metrics, self.context.scales, self.objective.metrics, self.objective.statistic
+        )
+
+    def _outcome(self, state: str) -> Outcome:
+        best_score, best_epoch = self._best
+        metrics = {}
+        if best_epoch >= 0:
+            metrics["valid"] = next(e.metrics for e in self.history if e.epoch == best_epoch)
+        return Outcome(state, best_score, best_epoch, metrics)
+
+    def _finish(self) -> Outcome:
+        """Measure the best model on the test set, which had no part in choosing it."""
+        outcome = self._outcome("COMPLETE")
+        if self.context.has_split("test"):
+            best = checkpoint.load(self.folder / "best.pt", self.context.device)
+            if best is None:
+                raise TrainingError(f"{self.folder / 'best.pt'}: missing")
+            self._member.model.load_state_dict(best["model"])
+            stage = self._stage_of(outcome.epoch)
+            metrics = self.context.evaluate("test", self._losses[stage.index])
+            metrics["score"] = self._score(metrics)
+            self.record.add_metrics(
+                step=self._step, epoch=outcome.epoch, stage=stage.index, split="test",
+                metrics=metrics,
+            )  # fmt: skip
+            outcome.metrics["test"] = metrics
+        self.record.commit()
+        return outcome
+
+
+def _plain(report: EpochReport) -> dict[str, Any]:
+    keys = ("epoch", "score", "best_score", "shares", "metrics")
+    return {key: getattr(report, key) for key in keys}
+
+
+def _check_finite(values: np.ndarray, names: list[str], epoch: int) -> None:
+    """Columns of ``values``: the raw terms, the total, the gradient norm."""
+    bad = ~np.isfinite(values)
+    if bad.any():
+        batch = int(np.argmax(bad.any(axis=1)))
+        column = int(np.argmax(bad[batch]))
+        what = [*(f"term '{name}'" for name in names), "the total loss", "the gradient"][column]
+        raise TrainingError(f"epoch {epoch}, batch {batch}: {what} is not finite")

@@ -1,0 +1,175 @@
+"""Building: seeds, reset between trials, global state, settings and their errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from sweep.errors import InputError
+from sweep.models import DataStatistics, LocalChargesConfig, build, check_settings
+from sweep.models.libraries import gate_dict, interaction_classes
+from sweep.models.settings import GATES, INTERACTIONS
+
+CONF = Path(__file__).parents[2] / "conf" / "model"
+
+
+def train(model, batch, steps=3):
+    """A few optimiser steps; the losses on the way."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01, amsgrad=True)
+    losses = []
+    for _ in range(steps):
+        prediction = model(batch, periodic=False, training=True)
+        loss = sum(
+            prediction[name].square().mean() for name in ("forces", "dipole", "esps", "energy")
+        )
+        optimizer.zero_grad()
+        loss.backward(inputs=list(model.parameters()))
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+class TestReproducibility:
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_reset_is_as_good_as_new(self, build_model, collate, water_cluster, dtype):
+        batch = collate([water_cluster(2), water_cluster(1)], dtype)
+        model = build_model(dtype=dtype)
+        initial = {name: value.clone() for name, value in model.state_dict().items()}
+        first = train(model, batch)
+        trained = model.state_dict()
+        assert any(not torch.equal(trained[name], initial[name]) for name in initial)
+
+        model.load_state_dict(initial)
+        assert train(model, batch) == first
+        fresh = build_model(dtype=dtype)
+        assert train(fresh, batch) == first
+        for name, value in fresh.state_dict().items():
+            assert torch.equal(value, model.state_dict()[name]), name
+
+    def test_the_seed_decides(self, build_model):
+        torch.manual_seed(1)
+        first = torch.nn.utils.parameters_to_vector(build_model(seed=5).parameters())
+        torch.rand(3)
+        again = torch.nn.utils.parameters_to_vector(build_model(seed=5).parameters())
+        other = torch.nn.utils.parameters_to_vector(build_model(seed=6).parameters())
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+
+    def test_global_state_is_left_alone(self, build_model):
+        torch.manual_seed(1)
+        expected = torch.rand(3)
+        torch.manual_seed(1)
+        build_model(dtype=torch.float64)
+        assert torch.get_default_dtype() == torch.float32
+        assert torch.equal(torch.rand(3), expected)
+
+    def test_dtype(self, build_model):
+        for dtype in (torch.float32, torch.float64):
+            state = build_model(dtype=dtype).state_dict()
+            assert {v.dtype for v in state.values() if v.is_floating_point()} == {dtype}
+
+    def test_checkpoint_is_loadable_with_weights_only(self, build_model, tmp_path):
+        model = build_model(seed=1)
+        torch.save(model.state_dict(), tmp_path / "model.pt")
+        other = build_model(seed=2)
+        other.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+        for a, b in zip(model.parameters(), other.parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("first", INTERACTIONS)
+def test_every_interaction_block_runs(build_model, collate, water_cluster, first):
+    other = INTERACTIONS[INTERACTIONS.index(first) - 1]
+    model = build_model(interaction_first=first, interaction=other, gate="tanh")
+    assert model(collate([water_cluster(1)]), periodic=False)["forces"].isfinite().all()
+
+
+def test_names_are_those_of_mace():
+    assert set(INTERACTIONS) <= set(interaction_classes)
+    assert set(GATES) <= set(gate_dict)
+
+
+@pytest.mark.parametrize("name", ["local_charges", "local_charges_small"])
+class TestShippedSettings:
+    def test_are_valid_and_complete(self, name):
+        values = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+        assert list(values) == [f.name for f in dataclasses.fields(LocalChargesConfig)]
+        check_settings(LocalChargesConfig(**values))
+
+    def test_every_key_has_a_comment(self, name):
+        for line in (CONF / f"{name}.yaml").read_text().splitlines()[1:]:
+            assert "#" in line or line.startswith("family:"), line
+
+
+def test_defaults_are_the_shipped_ones():
+    values = yaml.safe_load((CONF / "local_charges.yaml").read_text())
+    assert LocalChargesConfig(**values) == LocalChargesConfig()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"family": "local_charge"}, r"model\.family: got 'local_charge' \(did you mean 'local_ch"),
+        ({"interaction": "RealAgnosticResidual"}, r"did you mean 'RealAgnosticResidualInteracti"),
+        ({"interaction_first": "x"}, r"model\.interaction_first: got 'x'; valid: RealAgnostic"),
+        ({"gate": "sliu"}, r"model\.gate: got 'sliu' \(did you mean 'silu'\?\); valid: silu, "),
+        ({"atomic_multipoles_max_l": 2}, r"atomic_multipoles_max_l: got 2; valid: 0, 1"),
+        ({"num_channels": 0}, r"model\.num_channels: got 0; must be at least 1"),
+        ({"num_interactions": 1}, r"model\.num_interactions: got 1; must be at least 2"),
+        ({"r_max": float("nan")}, r"model\.r_max: got nan; must be positive and finite"),
+        ({"atomic_multipoles_smearing_width": 0.0}, r"smearing_width: got 0\.0; must be positive"),
+        ({"radial_MLP": []}, r"model\.radial_MLP: got \[\]; must be one or more layer widths"),
+        ({"max_L": 0}, r"model\.max_L: got 0; must be at least atomic_multipoles_max_l = 1"),
+        ({"max_L": 2, "max_ell": 1}, r"model\.max_ell: got 1; must be at least max_L = 2"),
+        ({"MLP_irreps": "16x1o"}, r"model\.MLP_irreps: got '16x1o'; must be scalars such as"),
+    ],
+)
+def test_bad_settings(changes, message):
+    with pytest.raises(InputError, match=message) as error:
+        check_settings(LocalChargesConfig(**changes))
+    assert "\n" not in str(error.value)
+
+
+def test_bad_settings_are_refused_by_build(statistics):
+    with pytest.raises(InputError, match=r"model\.correlation: got 0"):
+        build(LocalChargesConfig(correlation=0), statistics, seed=0, dtype=torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"atomic_energies": (1.0,)}, r"statistics\.atomic_energies: 1 values for 2 elements"),
+        ({"mean_charges": (1.0,)}, r"statistics\.mean_charges: 1 values for 2 elements \[1, 8\]"),
+        ({"charge_scale": 0.0}, r"statistics\.charge_scale: got 0\.0; must be positive"),
+    ],
+)
+def test_bad_statistics(statistics, changes, message):
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(statistics, **changes)
+
+
+def test_import_is_light():
+    code = "import sys, sweep.models; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_libraries_are_quiet():
+    code = "import sweep.models.libraries"
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_statistics_need_no_multipoles(statistics, collate, water_cluster):
+    bare = DataStatistics(statistics.atomic_numbers, statistics.atomic_energies, 7.0)
+    settings = LocalChargesConfig(num_channels=2, max_ell=1, radial_MLP=[4], MLP_irreps="2x0e")
+    model = build(settings, bare, seed=0, dtype=torch.float64)
+    charges = model(collate([water_cluster(1)]), periodic=False)["density_coefficients"]
+    assert charges.abs().max() < 0.5
