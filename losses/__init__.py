@@ -11,7 +11,8 @@ here is imported with the package.
 
 from losses import balance
 from losses.base import LossError, Term, discover, get, names, register
-from losses.shared import Quantities, molecule_index
+from losses.molecules import molecule_index
+from losses.shared import Quantities
 from losses.squares import Squares
 from losses.weighted import Breakdown, WeightedLoss, evaluate
 

@@ -60,4 +60,4 @@ def molecular_forces(q: Quantities) -> Squares:
     error = q.molecule_force_error()
     # The error has one row per atom of the batch, the mean is over graphs.
     weight = q.weight("forces_weight", error) / q.atoms(error) * (q.n_atoms / q.n_graphs)
-    return Squares(error, None, weight.index_select(0, q.graph_of_molecule))
+    return Squares(error, None, weight.index_select(0, q.molecules.graph))

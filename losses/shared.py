@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from losses.base import LossError
+from losses.molecules import Molecules, molecule_index
 
 T = TypeVar("T")
 
@@ -23,24 +24,6 @@ class Attributes(Protocol):
 
 Labels: TypeAlias = Mapping[str, Tensor | None] | Attributes
 Outputs: TypeAlias = Mapping[str, Tensor | None]
-
-
-def molecule_index(batch: Tensor, cluster_batch: Tensor) -> Tensor:
-    """Number the molecules of a batch: the distinct pairs (graph, ``cluster_batch`` value).
-
-    Call it once when a batch is made and store the result as ``ref["molecule_index"]``: it looks
-    for distinct values, which on a GPU makes the host wait.
-
-    Args:
-        batch: graph of each atom, ``[N]``.
-        cluster_batch: molecule of each atom within its graph, ``[N]``, any integers.
-
-    Returns:
-        For each atom the number of its molecule, 0 to M-1, ``[N]`` (int64).
-    """
-    pairs = torch.stack([batch.reshape(-1).long(), cluster_batch.reshape(-1).long()])
-    number: Tensor = torch.unique(pairs, dim=1, return_inverse=True)[1]
-    return number.reshape(-1)
 
 
 class Quantities:
@@ -90,11 +73,18 @@ class Quantities:
 
     def graph_output(self, key: str) -> Tensor:
         """Return ``pred[key]`` with one row per graph, ``[G, c]``."""
-        return self._rows(self.output(key), self.n_graphs, f"model output {key!r}", "graph")
+        return self._output_rows(key, self.n_graphs, "graph")
 
     def atom_output(self, key: str) -> Tensor:
         """Return ``pred[key]`` with one row per atom, ``[N, c]``."""
-        return self._rows(self.output(key), self.n_atoms, f"model output {key!r}", "atom")
+        return self._output_rows(key, self.n_atoms, "atom")
+
+    def _output_rows(self, key: str, rows: int, per: str) -> Tensor:
+        # Once for all terms, so that they hang on one node of the autograd graph.
+        return self._once(
+            ("output", key),
+            lambda: self._rows(self.output(key), rows, f"model output {key!r}", per),
+        )
 
     def atom_target(self, key: str, like: Tensor) -> Tensor:
         """Return the output ``pred[key]`` that ``like`` is compared with, in its shape and dtype.
@@ -171,22 +161,18 @@ class Quantities:
         )
 
     def _weight(self, mask: str | None, dtype: torch.dtype) -> Tensor:
-        if mask is None:
-            value, factor = self._get("weight"), self._pred.get("loss_weight_modifier")
-        else:
-            value, factor = (
-                self._get(mask),
-                self._once(("weight", None, dtype), lambda: self._weight(None, dtype)),
-            )
-        if value is None:
-            weight = torch.ones((self.n_graphs, 1), dtype=dtype, device=self.graph.device)
-        else:
-            what = f"weight {mask or 'weight'!r}"
-            weight = self._rows(value, self.n_graphs, what, "graph").to(dtype)
+        if mask is not None:
+            weight = self._once(("weight", None, dtype), lambda: self._weight(None, dtype))
+            return self._times(weight, self._get(mask), f"weight {mask!r}")
+        ones = torch.ones((self.n_graphs, 1), dtype=dtype, device=self.graph.device)
+        weight = self._times(ones, self._get("weight"), "weight 'weight'")
+        modifier = self._pred.get("loss_weight_modifier")
+        return self._times(weight, modifier, "model output 'loss_weight_modifier'")
+
+    def _times(self, weight: Tensor, factor: Tensor | None, what: str) -> Tensor:
         if factor is None:
             return weight
-        what = "model output 'loss_weight_modifier'"
-        return weight * self._rows(factor.detach(), self.n_graphs, what, "graph").to(dtype)
+        return weight * self._rows(factor.detach(), self.n_graphs, what, "graph").to(weight.dtype)
 
     # Derived quantities
 
@@ -210,43 +196,23 @@ class Quantities:
         )
 
     @cached_property
-    def molecule(self) -> Tensor:
-        """Molecule of each atom, ``[N]``: ``ref["molecule_index"]``, or made from the clusters.
-
-        Numbers must lie below N, so that N slots hold every molecule and nobody has to count them.
-        """
+    def molecules(self) -> Molecules:
+        """The molecules: as ``ref["molecule_index"]`` numbers them, or found from the clusters."""
         prepared = self._get("molecule_index")
-        if prepared is not None:
-            return prepared.reshape(-1)
-        return molecule_index(self.graph, self._label("cluster_batch"))
-
-    @cached_property
-    def graph_of_molecule(self) -> Tensor:
-        """Graph of each of the N molecule slots, ``[N]``; 0 for an empty slot."""
-        return torch.zeros_like(self.graph).scatter(0, self.molecule, self.graph)
+        if prepared is None:
+            prepared = molecule_index(self.graph, self._label("cluster_batch"))
+        return Molecules(prepared.reshape(-1), self.graph)
 
     def molecule_force_error(self) -> Tensor:
         """Return prediction minus reference of the net force on each molecule, eV/Å, ``[N, 3]``.
 
-        One row per slot; the rows of empty slots are zero.
+        One row per slot of :attr:`molecules`.
         """
         return self._once("molecule_force_error", self._molecule_force_error)
 
     def _molecule_force_error(self) -> Tensor:
         predicted = self.atom_output("forces")
-        error = predicted - self.atom_label("forces", predicted)
-        return torch.zeros_like(error).index_add(0, self.molecule, error)
-
-    def molecule_centers(self, like: Tensor) -> Tensor:
-        """Return the mean position of each molecule in Å, ``[N, 3]``; a constant to autograd."""
-        return self._once(("centers", like.dtype), lambda: self._molecule_centers(like))
-
-    def _molecule_centers(self, like: Tensor) -> Tensor:
-        positions = self.atom_label("positions", like).detach()
-        ones = torch.ones_like(positions[:, :1])
-        size = torch.zeros_like(ones).index_add(0, self.molecule, ones)
-        total = torch.zeros_like(positions).index_add(0, self.molecule, positions)
-        return total / size.clamp(min=1)
+        return self.molecules.sum(predicted - self.atom_label("forces", predicted))
 
     def cluster_work(self) -> Tensor:
         """Return W_g, the sum of center times net force error over molecules, eV, ``[G, 1]``."""
@@ -254,8 +220,10 @@ class Quantities:
 
     def _cluster_work(self) -> Tensor:
         error = self.molecule_force_error()
-        work = (self.molecule_centers(error) * error).sum(1, keepdim=True)
-        return work.new_zeros((self.n_graphs, 1)).index_add(0, self.graph_of_molecule, work)
+        work = self.molecules.mean(self.atom_label("positions", error).detach()) * error
+        zeros = work.new_zeros((self.n_graphs, work.shape[1]))
+        # Summed over molecules first: summing three numbers a row is slow where rows are many.
+        return zeros.index_add(0, self.molecules.graph, work).sum(1, keepdim=True)
 
     # Access and checks
 
@@ -278,7 +246,7 @@ class Quantities:
                 f"term {self.term!r}: {what} has shape {list(value.shape)}, but its first "
                 f"dimension must be the number of {per}s, {rows}"
             )
-        return value.reshape(rows, -1)
+        return value if value.dim() == 2 else value.reshape(rows, -1)
 
     def _like(self, value: Tensor, like: Tensor, rows: int, what: str, per: str) -> Tensor:
         shaped = self._rows(value, rows, what, per)

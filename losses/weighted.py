@@ -75,14 +75,12 @@ class WeightedLoss(torch.nn.Module):
         super().__init__()
         if not isinstance(terms, Mapping) or not terms:
             raise LossError(f"a loss needs at least one term, got {terms!r}")
-        self._terms: list[tuple[Term, dict[str, Option]]] = []
+        self._options: dict[str, dict[str, Option]] = {}
         # The host keeps its own copy of the weights: to know which terms to leave out without
         # asking the device.
         self._on_host: dict[str, float] = {}
         for name, setting in terms.items():
-            weight, options = _setting(name, setting)
-            self._terms.append((get(name), options))
-            self._on_host[name] = weight
+            self._on_host[name], self._options[name] = _setting(name, setting)
         self.register_buffer(
             "weights",
             torch.tensor(list(self._on_host.values()), dtype=dtype or torch.float64, device=device),
@@ -151,9 +149,9 @@ class WeightedLoss(torch.nn.Module):
 
         Differentiating one of them walks the graph of that term only.
         """
-        chosen = [(t, o) for t, o in self._terms if self._on_host[t.name] != 0]
-        values = _values(Quantities(pred, ref), chosen)
-        return dict(zip(self.active, values, strict=True))
+        active = self.active
+        chosen = [(get(name), self._options[name]) for name in active]
+        return dict(zip(active, _values(Quantities(pred, ref), chosen), strict=True))
 
 
 def evaluate(name: str, *, pred: Outputs, ref: Labels, **options: object) -> Tensor:

@@ -14,7 +14,6 @@ from omegaconf.errors import (
     KeyValidationError,
     OmegaConfBaseException,
 )
-
 from yaml import YAMLError
 
 from sweep.config import register
@@ -92,7 +91,7 @@ def _omegaconf_message(error: OmegaConfBaseException) -> str:
     key = error.full_key or str(error.key)
     node = error.parent_node
     if isinstance(error, KeyValidationError):
-        return f"{key}: write the key in quotes, \"{error.key}\""
+        return f'{key}: write the key in quotes, "{error.key}"'
     if isinstance(error, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
         return unknown("key", str(error.key), map(str, node), where=key)
     return f"{key}: {(error.msg or str(error)).splitlines()[0]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -90,7 +90,8 @@ def model_settings(cfg: DictConfig) -> LocalChargesConfig:
         raise InputError(unknown("model family", family, FAMILIES, where="model.family"))
     schema = OmegaConf.structured(LocalChargesConfig)
     try:
-        settings: LocalChargesConfig = OmegaConf.to_object(OmegaConf.merge(schema, cfg.model))
+        merged = OmegaConf.merge(schema, cfg.model)
+        settings = cast(LocalChargesConfig, OmegaConf.to_object(merged))
     except (ConfigKeyError, ConfigAttributeError) as error:
         raise InputError(unknown("key", str(error.key), schema, where="model")) from error
     except OmegaConfBaseException as error:

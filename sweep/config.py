@@ -130,6 +130,4 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="sweep_schema", node=Config, provider="sweep")
     store.store(group="hydra/sweeper", name="study", node=StudySweeperConfig, provider="sweep")
-    OmegaConf.register_new_resolver(
-        "shipped_data", lambda path: str(shipped(path)), replace=True
-    )
+    OmegaConf.register_new_resolver("shipped_data", lambda path: str(shipped(path)), replace=True)

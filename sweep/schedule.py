@@ -69,9 +69,7 @@ def resolve_stages(schedule: Mapping[str, Any], loss: Mapping[str, Any]) -> list
     if not schedule:
         raise InputError("train_schedule: empty; it needs at least a stage 0")
     if sorted(schedule) != sorted(str(index) for index in range(len(schedule))):
-        raise InputError(
-            f"train_schedule: stages are numbered 0, 1, …; got {', '.join(schedule)}"
-        )
+        raise InputError(f"train_schedule: stages are numbered 0, 1, …; got {', '.join(schedule)}")
     stages: list[Stage] = []
     next_start = 0
     for index in range(len(schedule)):

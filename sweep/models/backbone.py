@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from sweep.models.libraries import ScaleShiftMACE, gate_dict, interaction_classes, o3, quiet
+from sweep.models.libraries import ScaleShiftMACE, e3nn, gate_dict, interaction_classes, o3, quiet
 from sweep.models.settings import DataStatistics, LocalChargesConfig
 
 __all__ = ["build_backbone", "construction", "hidden_irreps"]
@@ -16,21 +16,25 @@ __all__ = ["build_backbone", "construction", "hidden_irreps"]
 
 @contextlib.contextmanager
 def construction(seed: int, dtype: torch.dtype) -> Iterator[None]:
-    """Seed torch and set its default dtype for building a model; both are restored afterwards.
+    """Seed torch and set the defaults of torch and e3nn for building a model; restored afterwards.
 
-    TorchScript's fusion is switched off for the process: mace-torch and e3nn script their blocks,
-    the fuser finds nothing to fuse on a CPU, and looking for it made the first steps 2-5 times
-    slower.
+    e3nn's blocks stay Python instead of TorchScript: a step takes the same time, building takes
+    half, and the first steps are not slower than the others. What is scripted all the same runs
+    without the fuser (a setting of the process), which finds nothing to fuse on a CPU and makes the
+    first steps 2-5 times slower by looking for it.
     """
-    default = torch.get_default_dtype()
+    dtype_before = torch.get_default_dtype()
+    e3nn_before = e3nn.get_optimization_defaults()
     with torch.random.fork_rng(devices=[]), quiet():
         torch.jit.set_fusion_strategy([("STATIC", 0), ("DYNAMIC", 0)])
         torch.manual_seed(seed)
         torch.set_default_dtype(dtype)
+        e3nn.set_optimization_defaults(jit_script_fx=False)
         try:
             yield
         finally:
-            torch.set_default_dtype(default)
+            e3nn.set_optimization_defaults(**e3nn_before)
+            torch.set_default_dtype(dtype_before)
 
 
 def hidden_irreps(settings: LocalChargesConfig) -> o3.Irreps:

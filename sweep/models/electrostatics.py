@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from ase import units
@@ -28,40 +29,26 @@ from sweep.models.libraries import (
     gto_basis_kspace_cutoff,
 )
 
-__all__ = ["COULOMB_CONSTANT", "MoleculeElectrostatics", "PairGeometry", "PeriodicElectrostatics"]
+__all__ = ["COULOMB_CONSTANT", "Interactions", "MoleculeElectrostatics", "PeriodicElectrostatics"]
 
 COULOMB_CONSTANT: float = units.Hartree * units.Bohr
 """1/(4 π ε₀) in eV·Å/e²; the same number in V·Å/e."""
 
 
-class PairGeometry(NamedTuple):
-    """What the pair formula needs of the positions; `P` ordered pairs of atoms of one molecule.
+class Interactions(Protocol):
+    """The Coulomb interactions at given positions, as functions of the multipoles."""
 
-    Attributes:
-        source: [P] atom whose density acts.
-        target: [P] atom it acts on.
-        vectors: [P, 3] from source to target in the order y, z, x of the dipoles, Å.
-        distances: [P] Å.
-        batch: [N] graph of each atom.
-        n_graphs: number of graphs.
-    """
+    def energy(self, multipoles: Tensor) -> Tensor:
+        """Coulomb energy [G] in eV of multipoles [N, (max_l+1)²], without self-interaction."""
+        ...
 
-    source: Tensor
-    target: Tensor
-    vectors: Tensor
-    distances: Tensor
-    batch: Tensor
-    n_graphs: int
+    def potential(self, multipoles: Tensor) -> Tensor:
+        """Potential [N] in V of the whole smeared density at each nucleus, its own included."""
+        ...
 
 
 class MoleculeElectrostatics(torch.nn.Module):
-    r"""Coulomb interaction within molecules by the closed formula for pairs of smeared multipoles.
-
-    With :math:`a = 1/\sqrt{2(\sigma_i^2 + \sigma_j^2)}`, :math:`f_0 = \mathrm{erf}(a r)/r` and
-    :math:`f_{n+1} = -f_n'/r`, and :math:`\mathbf r` from source :math:`j` to target :math:`i`, the
-    potential of the source averaged over a charge of width :math:`\sigma_i` is
-    :math:`K (q_j f_0 + \mathbf d_j \cdot \mathbf r f_1)`, and the energy of the pair follows with
-    the gradient of this potential times the target's dipole. Exactly invariant under rotations.
+    """Coulomb interaction within molecules, by the closed formula for pairs of smeared multipoles.
 
     Args:
         max_l: 0 for charges, 1 for charges and dipoles.
@@ -71,50 +58,82 @@ class MoleculeElectrostatics(torch.nn.Module):
     def __init__(self, max_l: int, smearing_width: float) -> None:
         super().__init__()
         self.max_l = max_l
-        self.between_densities = 1.0 / (2.0 * smearing_width)
-        self.at_a_point = 1.0 / (math.sqrt(2.0) * smearing_width)
+        self.smearing_width = smearing_width
 
-    def geometry(self, positions: Tensor, batch: Mapping[str, Tensor]) -> PairGeometry:
-        """Vectors and distances of the pairs in `batch["pair_index"]` at `positions` [N, 3]."""
+    def forward(self, positions: Tensor, batch: Mapping[str, Tensor]) -> PairInteractions:
+        """The interactions of the pairs in `batch["pair_index"]` at `positions` [N, 3]."""
         source, target = batch["pair_index"]
         # (x, y, z) -> (y, z, x), without an index tensor that a GPU would have to wait for
         vectors = torch.roll(positions[target] - positions[source], -1, dims=-1)
-        return PairGeometry(
+        return PairInteractions(
+            max_l=self.max_l,
+            smearing_width=self.smearing_width,
             source=source,
             target=target,
             vectors=vectors,
             distances=torch.linalg.vector_norm(vectors, dim=-1),
-            batch=batch["batch"],
+            graph=batch["batch"][target],
             n_graphs=batch["ptr"].numel() - 1,
         )
 
-    def energy(self, geometry: PairGeometry, multipoles: Tensor) -> Tensor:
+
+@dataclass(frozen=True)
+class PairInteractions:
+    r"""The interactions of `P` ordered pairs of atoms, each pair given in both orders.
+
+    With :math:`a = 1/\sqrt{2(\sigma_i^2 + \sigma_j^2)}`, :math:`f_0 = \mathrm{erf}(a r)/r`,
+    :math:`f_{n+1} = -f_n'/r` and :math:`\mathbf r` from source :math:`j` to target :math:`i`, the
+    potential of the source averaged over a charge of width :math:`\sigma_i` is
+    :math:`K (q_j f_0 + \mathbf d_j \cdot \mathbf r f_1)`; the energy of the pair is this times the
+    target's charge plus its gradient times the target's dipole. A nucleus has no width. Exactly
+    invariant under rotations.
+
+    Attributes:
+        max_l: 0 for charges, 1 for charges and dipoles.
+        smearing_width: standard deviation σ of the Gaussians, Å.
+        source: [P] atom whose density acts.
+        target: [P] atom it acts on.
+        vectors: [P, 3] from source to target in the order y, z, x of the dipoles, Å.
+        distances: [P] Å.
+        graph: [P] graph of the pair.
+        n_graphs: number of graphs.
+    """
+
+    max_l: int
+    smearing_width: float
+    source: Tensor
+    target: Tensor
+    vectors: Tensor
+    distances: Tensor
+    graph: Tensor
+    n_graphs: int
+
+    def energy(self, multipoles: Tensor) -> Tensor:
         """Coulomb energy [G] in eV of multipoles [N, (max_l+1)²], without self-interaction."""
-        source, target = multipoles[geometry.source], multipoles[geometry.target]
-        f0, f1, f2 = _kernels(geometry.distances, self.between_densities)
+        source, target = multipoles[self.source], multipoles[self.target]
+        f0, f1, f2 = _kernels(self.distances, 1.0 / (2.0 * self.smearing_width))
         charge, on_charge = source[:, 0], target[:, 0]
         pair = charge * on_charge * f0
         if self.max_l == 1:
-            along = (source[:, 1:] * geometry.vectors).sum(-1)
-            on_along = (target[:, 1:] * geometry.vectors).sum(-1)
+            along = (source[:, 1:] * self.vectors).sum(-1)
+            on_along = (target[:, 1:] * self.vectors).sum(-1)
             dipoles = (source[:, 1:] * target[:, 1:]).sum(-1)
             pair = pair + (on_charge * along - charge * on_along + dipoles) * f1
             pair = pair - along * on_along * f2
-        graph = geometry.batch[geometry.target]
-        # every pair comes twice, once in either order
-        half = 0.5 * COULOMB_CONSTANT * pair
-        return half.new_zeros(geometry.n_graphs).index_add(0, graph, half)
+        half = 0.5 * COULOMB_CONSTANT * pair  # every pair comes twice
+        return half.new_zeros(self.n_graphs).index_add(0, self.graph, half)
 
-    def potential(self, geometry: PairGeometry, multipoles: Tensor) -> Tensor:
+    def potential(self, multipoles: Tensor) -> Tensor:
         """Potential [N] in V of the whole smeared density at each nucleus, its own included."""
-        source = multipoles[geometry.source]
-        f0, f1, _ = _kernels(geometry.distances, self.at_a_point)
+        a = 1.0 / (math.sqrt(2.0) * self.smearing_width)
+        source = multipoles[self.source]
+        f0, f1, _ = _kernels(self.distances, a)
         pair = source[:, 0] * f0
         if self.max_l == 1:
-            pair = pair + (source[:, 1:] * geometry.vectors).sum(-1) * f1
+            pair = pair + (source[:, 1:] * self.vectors).sum(-1) * f1
         # the limit of erf(a r)/r at r = 0; the atom's own dipole has no potential at its centre
-        own = multipoles[:, 0] * (2.0 * self.at_a_point / math.sqrt(math.pi))
-        return COULOMB_CONSTANT * own.index_add(0, geometry.target, pair)
+        own = multipoles[:, 0] * (2.0 * a / math.sqrt(math.pi))
+        return COULOMB_CONSTANT * own.index_add(0, self.target, pair)
 
 
 def _kernels(r: Tensor, a: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -165,8 +184,8 @@ class PeriodicElectrostatics(torch.nn.Module):
             pbc_handling="pbc",
         )
 
-    def geometry(self, positions: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Any]:
-        """k-vectors of `batch["cell"]` [3G, 3] and what else the sums need, at `positions` [N, 3].
+    def forward(self, positions: Tensor, batch: Mapping[str, Tensor]) -> LatticeInteractions:
+        """The interactions in the cells `batch["cell"]` [3G, 3] at `positions` [N, 3].
 
         Raises:
             InputError: a configuration is not periodic in all three directions.
@@ -182,7 +201,7 @@ class PeriodicElectrostatics(torch.nn.Module):
         k_vectors, k_norm2, k_batch, k0_mask = compute_k_vectors_flat(
             self.kspace_cutoff, cell, reciprocal
         )
-        return {
+        geometry = {
             "k_vectors": k_vectors,
             "k_norm2": k_norm2,
             "k_vector_batch": k_batch,
@@ -192,14 +211,30 @@ class PeriodicElectrostatics(torch.nn.Module):
             "volume": torch.linalg.det(cell).abs(),
             "pbc": pbc,
         }
+        return LatticeInteractions(self.density_energy, self.features, geometry)
 
-    def energy(self, geometry: Mapping[str, Any], multipoles: Tensor) -> Tensor:
+
+@dataclass(frozen=True)
+class LatticeInteractions:
+    """The interactions in periodic cells, by the modules of graph-longrange.
+
+    Attributes:
+        density_energy: energy of smeared multipoles.
+        features: potential of smeared multipoles.
+        geometry: k-vectors, positions and cells, by the names of both modules' arguments.
+    """
+
+    density_energy: GTOElectrostaticEnergy
+    features: GTOElectrostaticFeatures
+    geometry: Mapping[str, Tensor]
+
+    def energy(self, multipoles: Tensor) -> Tensor:
         """Coulomb energy [G] in eV of multipoles [N, (max_l+1)²], without self-interaction."""
-        energy: Tensor = self.density_energy(source_feats=multipoles, **geometry)
+        energy: Tensor = self.density_energy(source_feats=multipoles, **self.geometry)
         return energy
 
-    def potential(self, geometry: Mapping[str, Any], multipoles: Tensor) -> Tensor:
+    def potential(self, multipoles: Tensor) -> Tensor:
         """Potential [N] in V of the whole smeared density at each nucleus, its own included."""
-        cache = self.features.precompute_geometry(**geometry)
+        cache = self.features.precompute_geometry(**self.geometry)
         potential: Tensor = self.features.compute_esps(cache, multipoles, None)
         return potential

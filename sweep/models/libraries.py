@@ -22,6 +22,7 @@ __all__ = [
     "NonLinearReadoutBlock",
     "ScaleShiftMACE",
     "compute_k_vectors_flat",
+    "e3nn",
     "gate_dict",
     "gto_basis_kspace_cutoff",
     "interaction_classes",
@@ -47,6 +48,9 @@ def quiet() -> Iterator[None]:
 # mace prints a line if the optional cuequivariance is not installed.
 with quiet(), contextlib.redirect_stdout(io.StringIO()):
     import mace  # noqa: F401 - first, see above
+
+    # isort: split
+    import e3nn
     from e3nn import o3
     from graph_longrange.energy import GTOElectrostaticEnergy
     from graph_longrange.features import GTOElectrostaticFeatures

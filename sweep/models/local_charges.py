@@ -9,7 +9,11 @@ import torch
 from torch import Tensor
 
 from sweep.models.backbone import build_backbone, hidden_irreps
-from sweep.models.electrostatics import MoleculeElectrostatics, PeriodicElectrostatics
+from sweep.models.electrostatics import (
+    Interactions,
+    MoleculeElectrostatics,
+    PeriodicElectrostatics,
+)
 from sweep.models.libraries import (
     LinearDipoleReadoutBlock,
     LinearReadoutBlock,
@@ -135,26 +139,25 @@ class LocalCharges(torch.nn.Module):
         inputs = {**batch, "positions": positions.view_as(positions)}
         backbone = self.backbone(inputs, compute_force=False)
         multipoles = self.multipoles(backbone["node_feats"], batch["node_attrs"])
-        solver = self.cells if periodic else self.molecules
-        geometry = solver.geometry(positions, batch)
+        interactions = self._interactions(batch, periodic)
 
         atomic = multipoles[:, :1] * positions
         if self.max_l == 1:
             atomic = atomic + torch.roll(multipoles[:, 1:], 1, dims=-1)  # (y, z, x) -> (x, y, z)
-        energy = solver.energy(geometry, multipoles)
+        energy = interactions.energy(multipoles)
         dipole = atomic.new_zeros(energy.shape[0], 3).index_add(0, index, atomic)
         if "external_field" in batch:
             energy = energy + (dipole * batch["external_field"]).sum(-1)
         reference = batch.get("esps_dft")
         if reference is None:
             with torch.no_grad():
-                reference = solver.potential(geometry, self._reference_multipoles(batch))
+                reference = interactions.potential(self._reference_multipoles(batch))
         return State(
             energy=backbone["energy"] + energy,
             interaction_energy=backbone["interaction_energy"] + energy,
             density_coefficients=multipoles,
             dipole=dipole,
-            esps=solver.potential(geometry, multipoles),
+            esps=interactions.potential(multipoles),
             esps_dft=reference,
         )
 
@@ -164,9 +167,13 @@ class LocalCharges(torch.nn.Module):
 
         It depends on no parameter: compute it once per configuration and store it as `esps_dft`.
         """
+        interactions = self._interactions(batch, periodic)
+        return interactions.potential(self._reference_multipoles(batch))
+
+    def _interactions(self, batch: Mapping[str, Tensor], periodic: bool) -> Interactions:
         solver = self.cells if periodic else self.molecules
-        geometry = solver.geometry(batch["positions"], batch)
-        return solver.potential(geometry, self._reference_multipoles(batch))
+        interactions: Interactions = solver(batch["positions"], batch)
+        return interactions
 
     def _reference_multipoles(self, batch: Mapping[str, Tensor]) -> Tensor:
         return batch["density_coefficients"][:, : (self.max_l + 1) ** 2]
@@ -217,7 +224,7 @@ class MultipoleReadout(torch.nn.Module):
             node_feats: [N, layers x features] as the backbone returns them.
             node_attrs: [N, n_elements] one-hot elements.
         """
-        blocks = node_feats.split(self.features, dim=-1)
+        blocks = torch.split(node_feats, self.features, dim=-1)
         total: Tensor = sum(layer(block) for layer, block in zip(self.layers, blocks, strict=True))
         total = total * self.scale
         charges = total[:, :1] + node_attrs @ self.reference_charges

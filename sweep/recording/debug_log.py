@@ -38,7 +38,9 @@ def breakdown_line(when: float, names: Sequence[str], weighted: Sequence[float])
     return f"{_time(when)} DEBUG: loss breakdown: {terms}"
 
 
-def epoch_line(when: float, epoch: int, loss: float, errors: Sequence[tuple[str, float, str]]) -> str:
+def epoch_line(
+    when: float, epoch: int, loss: float, errors: Sequence[tuple[str, float, str]]
+) -> str:
     """The line of one evaluation; ``errors`` are (name, value, unit)."""
     parts = "".join(f", RMSE_{name}={value:8.2f} {unit}" for name, value, unit in errors)
     return f"{_time(when)} INFO: Epoch {epoch}: loss={loss:8.4f}{parts}"

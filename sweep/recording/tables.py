@@ -39,6 +39,11 @@ class Table:
     def __len__(self) -> int:
         return 0 if self._data is None else int(self._data.num_rows)
 
+    def drop(self, column: str, value: str) -> None:
+        """Drop the rows whose ``column`` is ``value``."""
+        if self._data is not None:
+            self._data = self._data.filter(pa.compute.not_equal(self._data[column], value))
+
     def append(self, columns: Mapping[str, np.ndarray | Sequence[Any]]) -> None:
         """Add rows given as columns; a column that is new or absent is null elsewhere."""
         rows = pa.table(dict(columns))

@@ -42,6 +42,8 @@ class TrialRecord:
         self.folder = folder
         self._breakdown = Table(folder / "breakdown.parquet", last_epoch=last_epoch)
         self._metrics = Table(folder / "metrics.parquet", last_epoch=last_epoch)
+        # The test set is measured once, at the end of a run; one that goes on measures it again.
+        self._metrics.drop("split", "test")
         self._balance = Table(folder / "balance.parquet", last_epoch=last_epoch)
         self._log = DebugLog(folder / "logs" / f"{fit_name}_debug.log", size=log_size)
         self._lines: list[str] = []
@@ -94,7 +96,7 @@ class TrialRecord:
         self, *, step: int, epoch: int, stage: int, split: str, metrics: Mapping[str, float]
     ) -> None:
         """Add one evaluation: ``loss``, ``score`` and ``rmse_<quantity>``, ``mae_<quantity>``."""
-        row = {"step": [step], "epoch": [epoch], "stage": [stage], "split": [split]}
+        row: dict[str, Any] = {"step": [step], "epoch": [epoch], "stage": [stage], "split": [split]}
         self._metrics.append(row | {name: [value] for name, value in metrics.items()})
         errors = [
             (name, metrics[f"rmse_{name}"] * quantity.display_factor, quantity.display_unit)
@@ -138,4 +140,3 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
-

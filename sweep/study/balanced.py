@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from losses import LossError, WeightedLoss
 from losses.balance import balanced_weights
 from sweep.checks import check_config
+from sweep.config import TrainerConfig
 from sweep.errors import TrainingError
 from sweep.schedule import Stage
 from sweep.study.space import SearchSpace
@@ -71,7 +72,8 @@ def _measure(
         {name: {**term, "weight": 1.0} for name, term in terms.items()}, context.device
     )
     loss = WeightedLoss(stage.loss, context.device)
-    member = Member(context.model, OmegaConf.to_object(cfg.trainer), stage)
+    trainer = cast(TrainerConfig, OmegaConf.to_object(cfg.trainer))
+    member = Member(context.model, trainer, stage)
     points = [measure_gradients(context, probe).raw]
     for epoch in range(cfg.search.balance_epochs):
         for ref, periodic in context.batches("train", seed=cfg.seed, epoch=epoch):

@@ -45,7 +45,7 @@ def open_study(
 
 def _make(kind: str, cfg: DictConfig, **defaults: Any) -> Any:
     try:
-        accepted = inspect.signature(get_class(cfg["_target_"]).__init__).parameters
+        accepted = inspect.signature(get_class(cfg["_target_"])).parameters
         given = {key: value for key, value in defaults.items() if key in accepted}
         with warnings.catch_warnings():
             # Whoever chooses an experimental part of Optuna in a file knows it.

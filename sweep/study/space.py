@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
@@ -169,7 +169,7 @@ def _distribution(key: str, override: Override) -> BaseDistribution:
         choices = [c.text if isinstance(c, QuotedString) else c for c in value.list]
         if not all(isinstance(choice, str | int | float | bool | None) for choice in choices):
             raise InputError(f"{where}: choices must be plain values; got {choices}")
-        return CategoricalDistribution(choices)
+        return CategoricalDistribution(cast("list[str | int | float | bool | None]", choices))
     if isinstance(value, RangeSweep):
         low, high, step = value.start, value.stop, value.step
     elif isinstance(value, IntervalSweep):

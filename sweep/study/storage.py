@@ -62,7 +62,8 @@ def locked(path: Path) -> Iterator[None]:
 def open_journal(path: Path) -> JournalStorage:
     """Open or create a journal; a line torn by a crash is cut off first.
 
-    Optuna's own journal locks outlive a killed holder by 30 s; ours do not. A torn last line would swallow the next record and make the journal unreadable from then on.
+    Optuna's own journal locks outlive a killed holder by 30 s; ours do not. A torn last line would
+    swallow the next record and make the journal unreadable from then on.
     """
     lock_path = path.with_suffix(".lock")
     with locked(lock_path):

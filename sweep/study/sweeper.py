@@ -47,15 +47,16 @@ class StudySweeper(Sweeper):
         self.sampler = sampler
         self.pruner = pruner
         self.params: dict[str, Any] = {
-            str(key): value for key, value in OmegaConf.to_container(params).items()  # type: ignore[union-attr]
+            str(key): value
+            for key, value in OmegaConf.to_container(params).items()  # type: ignore[union-attr]
         }
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Called by Hydra before :meth:`sweep`."""
-        self.hydra_context = hydra_context
-        self.config = config
+        self.hydra_context: HydraContext = hydra_context
+        self.config: DictConfig = config
 
     def compose(self, overrides: list[str], *, number: int | None = None) -> DictConfig:
         """The configuration of a trial, with the ``hydra`` node; ``number`` sets its folder."""
@@ -87,9 +88,7 @@ class StudySweeper(Sweeper):
         space.defaults(base)
         dataset = load(base.heads, seed=base.seed)
         folder = Path(self.config.hydra.sweep.dir)
-        study = open_study(
-            folder, self.study_name, self.sampler, self.pruner, seed=base.seed
-        )
+        study = open_study(folder, self.study_name, self.sampler, self.pruner, seed=base.seed)
         check_same(study, definition(base, space), str(folder))
 
         queue = TrialQueue(
@@ -110,5 +109,5 @@ class StudySweeper(Sweeper):
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """The configuration as a task sees it."""
-    task: DictConfig = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    task: DictConfig = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     return task

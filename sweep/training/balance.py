@@ -26,8 +26,10 @@ def measure_gradients(context: Context, loss: WeightedLoss) -> GradientBalance:
     return gradient_norms(loss, context.model, pred, ref)
 
 
-def balance_columns(balance: GradientBalance, *, step: int, epoch: int, stage: int) -> dict[str, Any]:
-    """Rows of ``balance.parquet``, one per term: ``raw_norm``, ``weighted_norm``, ``cosine.<term>``."""
+def balance_columns(
+    balance: GradientBalance, *, step: int, epoch: int, stage: int
+) -> dict[str, Any]:
+    """Rows of ``balance.parquet``: one per term, its gradient's norms and its cosines to all."""
     n_terms = len(balance.names)
     cosine = balance.cosine.double().cpu().numpy()
     columns: dict[str, Any] = {

@@ -191,4 +191,3 @@ def _device(name: str) -> torch.device:
         if (device.index or 0) >= count:
             raise InputError(f"trainer.device: '{name}' is not there; torch sees {count} GPUs")
     return device
-

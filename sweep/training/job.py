@@ -7,12 +7,13 @@ import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from sweep.checks import check_config
+from sweep.config import ObjectiveConfig, TrainerConfig
 from sweep.data.dataset import DataSet
 from sweep.recording.files import read_json, write_json
 from sweep.recording.trial import environment
@@ -70,8 +71,8 @@ def train_trial(
         run = Run(
             context,
             stages,
-            OmegaConf.to_object(cfg.trainer),
-            OmegaConf.to_object(cfg.objective),
+            cast(TrainerConfig, OmegaConf.to_object(cfg.trainer)),
+            cast(ObjectiveConfig, OmegaConf.to_object(cfg.objective)),
             folder=folder,
             fit_name=cfg.fit_name,
             seed=cfg.seed,

@@ -138,4 +138,5 @@ def _optimizer(model: torch.nn.Module, trainer: TrainerConfig, lr: float) -> tor
         {"params": plain, "weight_decay": 0.0},
     ]
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[trainer.optimizer]
-    return kind(groups, lr=lr, amsgrad=trainer.amsgrad)
+    optimizer: torch.optim.Optimizer = kind(groups, lr=lr, amsgrad=trainer.amsgrad)
+    return optimizer

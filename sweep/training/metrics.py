@@ -47,16 +47,18 @@ def evaluate(
             sums = [torch.stack([total * n_graphs, total.new_tensor(float(n_graphs))])]
             sums += [_error_sums(QUANTITIES[name], pred, ref) for name in quantities]
             rows.append(torch.cat(sums))
-    sums = torch.stack(rows).sum(dim=0).tolist()
-    metrics = {"loss": sums[0] / sums[1]}
+    totals: list[float] = torch.stack(rows).sum(dim=0).tolist()
+    metrics = {"loss": totals[0] / totals[1]}
     for i, name in enumerate(quantities):
-        squared, absolute, count = sums[2 + 3 * i : 5 + 3 * i]
+        squared, absolute, count = totals[2 + 3 * i : 5 + 3 * i]
         metrics[f"rmse_{name}"] = math.sqrt(squared / count) if count else math.nan
         metrics[f"mae_{name}"] = absolute / count if count else math.nan
     return metrics
 
 
-def _error_sums(quantity: Quantity, pred: Mapping[str, Tensor], ref: Mapping[str, Tensor]) -> Tensor:
+def _error_sums(
+    quantity: Quantity, pred: Mapping[str, Tensor], ref: Mapping[str, Tensor]
+) -> Tensor:
     """Sum of squared errors, of absolute errors, and number of labelled entries; shape [3]."""
     n_atoms = (ref["ptr"][1:] - ref["ptr"][:-1]).double()
     target = (pred if quantity.ref == "esps_dft" else ref)[quantity.ref].double()

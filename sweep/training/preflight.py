@@ -71,9 +71,8 @@ def preflight(context: Context, stages: list[Stage]) -> Table:
 def _check_model(finding: Finding, context: Context) -> None:
     term, model = finding.term, context.model
     if model.family not in term.families:
-        finding.errors.append(
-            f"not for the model family '{model.family}', only for {', '.join(sorted(term.families))}"
-        )
+        valid = ", ".join(sorted(term.families))
+        finding.errors.append(f"not for the model family '{model.family}', only for {valid}")
         return
     missing = [key for key in term.outputs if key not in model.outputs]
     if missing:
@@ -123,9 +122,7 @@ def _check_batch(findings: list[Finding], context: Context, stages: list[Stage])
             if finding.weight == 0:
                 continue
             value = float(raw[i].detach())
-            gradient = torch.autograd.grad(
-                raw[i], parameters, retain_graph=True, allow_unused=True
-            )
+            gradient = torch.autograd.grad(raw[i], parameters, retain_graph=True, allow_unused=True)
             norm = math.sqrt(sum(float(g.square().sum()) for g in gradient if g is not None))
             if not math.isfinite(value):
                 finding.errors.append("its value on the first batch is not finite")

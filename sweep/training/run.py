@@ -260,9 +260,7 @@ class Run:
         )
 
     def _score(self, metrics: dict[str, float]) -> float:
-        return score(
-            metrics, self.context.scales, self.objective.metrics, self.objective.statistic
-        )
+        return score(metrics, self.context.scales, self.objective.metrics, self.objective.statistic)
 
     def _outcome(self, state: str) -> Outcome:
         best_score, best_epoch = self._best

@@ -147,14 +147,23 @@ def _charge(power: int) -> Callable[..., Tensor]:
     return term
 
 
-def _molecule_forces(pred: Tensors, ref: Tensors) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the net force errors, the centers and the graphs of the molecules."""
+def _molecules(ref: Tensors) -> tuple[Tensor, Tensor]:
+    """Return the molecule of each atom and the graph of each molecule."""
     pairs = torch.stack([ref["batch"], ref["cluster_batch"]])
     molecules, index = torch.unique(pairs, dim=1, return_inverse=True)
-    n = molecules.shape[1]
+    return index, molecules[0]
+
+
+def _molecule_forces(pred: Tensors, ref: Tensors) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the net force errors, the centers and the graphs of the molecules."""
+    if "molecule_graph" in ref:
+        index, graphs = ref["molecule_index"], ref["molecule_graph"]
+    else:
+        index, graphs = _molecules(ref)
+    n = len(graphs)
     error = _sum(pred["forces"], index, n) - _sum(ref["forces"], index, n)
     size = _sum(torch.ones_like(ref["positions"]), index, n)
-    return error, _sum(ref["positions"], index, n) / size, molecules[0]
+    return error, _sum(ref["positions"], index, n) / size, graphs
 
 
 def _cluster_virial(*, per_atom: bool) -> Callable[..., Tensor]:
@@ -214,47 +223,56 @@ def straightforward(pred: Tensors, ref: Tensors) -> tuple[Tensor, str]:
 # Measurement
 
 
-def measure(graphs: int, device: str, dtype: torch.dtype, repeats: int) -> tuple[float, ...]:
-    """Return median milliseconds of the core, of its forward pass, and of the straightforward loss.
+def measure(graphs: int, device: str, dtype: torch.dtype, repeats: int) -> dict[str, float]:
+    """Return median milliseconds of each candidate.
 
     Raises:
-        RuntimeError: if the two disagree, in value or in gradients.
+        RuntimeError: if two of them disagree, in value or in gradients, or, on a GPU, if the core
+            makes the host wait.
     """
     pred, ref = make_batch(graphs, device, dtype)
-    prepared = {**ref, "molecule_index": losses.molecule_index(ref["batch"], ref["cluster_batch"])}
     loss = losses.WeightedLoss(WEIGHTS, device=device)
     wanted = [value for value in pred.values() if value.requires_grad]
+    index, molecule_graph = _molecules(ref)
+    for_core = {**ref, "molecule_index": index}
+    for_plain = {**for_core, "molecule_graph": molecule_graph}
+
+    def with_gradients(total: Tensor) -> list[Tensor]:
+        return [total, *torch.autograd.grad(total, wanted)]
+
+    candidates: dict[str, Callable[[], list[Tensor]]] = {
+        "core": lambda: with_gradients(loss.breakdown(pred=pred, ref=for_core).total),
+        "forward": lambda: [loss.breakdown(pred=pred, ref=for_core).total],
+        "plain": lambda: with_gradients(straightforward(pred, ref)[0]),
+        "given": lambda: with_gradients(straightforward(pred, for_plain)[0]),
+    }
+    tolerance = 1e-11 if dtype == torch.float64 else 1e-4
+    expected = candidates["plain"]()
+    for name in ("core", "given"):
+        for ours, theirs in zip(candidates[name](), expected, strict=True):
+            if (ours - theirs).abs().max() > tolerance * theirs.abs().max():
+                raise RuntimeError(f"{name} disagrees with the straightforward loss")
 
     def wait() -> None:
         if device != "cpu":
             torch.cuda.synchronize()
 
-    def core() -> list[Tensor]:
-        total = loss.breakdown(pred=pred, ref=prepared).total
-        return [total, *torch.autograd.grad(total, wanted)]
+    if device != "cpu":
+        wait()
+        torch.cuda.set_sync_debug_mode("error")
+        candidates["core"]()
+        torch.cuda.set_sync_debug_mode("default")
 
-    def core_forward() -> list[Tensor]:
-        return [loss.breakdown(pred=pred, ref=prepared).total]
-
-    def plain() -> list[Tensor]:
-        total, _ = straightforward(pred, ref)
-        return [total, *torch.autograd.grad(total, wanted)]
-
-    tolerance = 1e-11 if dtype == torch.float64 else 1e-4
-    for ours, theirs in zip(core(), plain(), strict=True):
-        if (ours - theirs).abs().max() > tolerance * theirs.abs().max():
-            raise RuntimeError("the core and the straightforward loss disagree")
-    candidates = (core, core_forward, plain)
-    times: list[list[float]] = [[] for _ in candidates]
+    times: dict[str, list[float]] = {name: [] for name in candidates}
     for repeat in range(repeats + 3):  # the first three warm up
-        for candidate, taken in zip(candidates, times, strict=True):
+        for name, candidate in candidates.items():
             wait()
             start = time.perf_counter()
             candidate()
             wait()
             if repeat >= 3:
-                taken.append(1e3 * (time.perf_counter() - start))
-    return tuple(statistics.median(taken) for taken in times)
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: statistics.median(taken) for name, taken in times.items()}
 
 
 def main() -> None:
@@ -267,16 +285,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     dtype = getattr(torch, options.dtype)
-    print(f"{len(WEIGHTS)} terms, {ATOMS} atoms per graph, {options.dtype}, {options.device}")
-    print("ms per batch, median of interleaved runs; the core also forward only")
-    print(f"{'graphs':>7} {'core':>9} {'forward':>9} {'growth':>7} {'plain':>9} {'plain/core':>11}")
+    print(
+        f"{len(WEIGHTS)} terms, {ATOMS} atoms per graph, {options.dtype}, {options.device}\n"
+        f"ms per batch, forward and backward, median of {options.repeats} interleaved runs\n"
+        f"forward: the core without backward; given: plain, but told the molecules like the core"
+    )
+    print("graphs     core  growth  forward     plain     given  plain/core  given/core")
     first: float | None = None
     for graphs in options.graphs:
-        core, forward, plain = measure(graphs, options.device, dtype, options.repeats)
-        first = first or core
+        ms = measure(graphs, options.device, dtype, options.repeats)
+        first = first or ms["core"]
         print(
-            f"{graphs:>7} {core:>9.3f} {forward:>9.3f} {core / first:>7.2f} "
-            f"{plain:>9.3f} {plain / core:>11.2f}",
+            f"{graphs:>6} {ms['core']:>8.3f} {ms['core'] / first:>7.2f} {ms['forward']:>8.3f} "
+            f"{ms['plain']:>9.3f} {ms['given']:>9.3f} {ms['plain'] / ms['core']:>11.2f} "
+            f"{ms['given'] / ms['core']:>11.2f}",
             flush=True,
         )
 

@@ -204,6 +204,8 @@ def test_members_are_evaluated_together_as_they_are_one_by_one(name, make_batch)
         {key: value.detach() for key, value in make_batch(seed=seed)[0].items()}
         for seed in range(members)
     ]
+    for k, pred in enumerate(preds):
+        pred["loss_weight_modifier"] = torch.tensor([1.0, 0.5, k], dtype=torch.float64)
     stacked = {key: torch.stack([pred[key] for pred in preds]) for key in preds[0]}
     loss = losses.WeightedLoss({name: 1.0})
     together = torch.func.vmap(lambda pred: loss.raw(pred=pred, ref=ref))(stacked)

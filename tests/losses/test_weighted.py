@@ -1,5 +1,8 @@
 """WeightedLoss: weights, breakdown, what is evaluated, and every error."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -90,6 +93,13 @@ def test_weights_move_with_the_module_and_stay_out_of_checkpoints():
     assert loss.to("meta").weights.device.type == "meta"
     assert not loss.state_dict()
     assert not list(loss.parameters())
+
+
+def test_a_loss_can_be_copied_and_sent_to_a_worker(make_batch):
+    pred, ref = make_batch()
+    loss = losses.WeightedLoss({"forces_huber": {"weight": 3, "huber_delta": 0.5}})
+    for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert other(pred=pred, ref=ref) == loss(pred=pred, ref=ref)
 
 
 def test_single_precision_stays_single(make_batch, everything):

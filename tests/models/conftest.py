@@ -128,3 +128,22 @@ def model(build_model: Callable[..., LocalCharges]) -> LocalCharges:
 def statistics() -> DataStatistics:
     """What the models of these tests take from their imagined training set."""
     return STATISTICS
+
+
+@pytest.fixture(scope="session")
+def clusters(water_cluster: Callable[..., ase.Atoms]) -> list[ase.Atoms]:
+    """A water dimer and a hydronium ion, or something like it."""
+    return [water_cluster(2, seed=1), water_cluster(1, seed=2, n_extra_protons=1)]
+
+
+@pytest.fixture(scope="session")
+def periodic_box(water_cluster: Callable[..., ase.Atoms]) -> Callable[..., ase.Atoms]:
+    """Make a small skewed periodic box of two waters."""
+
+    def make(seed: int = 4, lengths: Sequence[float] = (5.2, 5.8, 6.3)) -> ase.Atoms:
+        atoms = water_cluster(2, seed=seed)
+        atoms.set_cell(np.diag(lengths) + 0.3 * np.eye(3, k=1))
+        atoms.pbc = True
+        return atoms
+
+    return make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import yaml
 
 from sweep.errors import InputError
 from sweep.models import DataStatistics, LocalChargesConfig, build, check_settings
-from sweep.models.libraries import gate_dict, interaction_classes
+from sweep.models.libraries import e3nn, gate_dict, interaction_classes, quiet
 from sweep.models.settings import GATES, INTERACTIONS
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
@@ -41,46 +42,39 @@ class TestReproducibility:
         batch = collate([water_cluster(2), water_cluster(1)], dtype)
         model = build_model(dtype=dtype)
         initial = {name: value.clone() for name, value in model.state_dict().items()}
+        assert {v.dtype for v in initial.values() if v.is_floating_point()} == {dtype}
         first = train(model, batch)
         trained = model.state_dict()
         assert any(not torch.equal(trained[name], initial[name]) for name in initial)
 
         model.load_state_dict(initial)
         assert train(model, batch) == first
+        torch.rand(3)  # what was drawn before does not matter
         fresh = build_model(dtype=dtype)
         assert train(fresh, batch) == first
         for name, value in fresh.state_dict().items():
             assert torch.equal(value, model.state_dict()[name]), name
 
-    def test_the_seed_decides(self, build_model):
-        torch.manual_seed(1)
-        first = torch.nn.utils.parameters_to_vector(build_model(seed=5).parameters())
-        torch.rand(3)
-        again = torch.nn.utils.parameters_to_vector(build_model(seed=5).parameters())
-        other = torch.nn.utils.parameters_to_vector(build_model(seed=6).parameters())
-        assert torch.equal(first, again)
-        assert not torch.equal(first, other)
+    def test_the_seed_decides(self, model, build_model):
+        other = build_model(seed=6)
+        assert not torch.equal(
+            model.multipoles.layers[0].linear.weight, other.multipoles.layers[0].linear.weight
+        )
 
     def test_global_state_is_left_alone(self, build_model):
         torch.manual_seed(1)
         expected = torch.rand(3)
         torch.manual_seed(1)
+        scripted = e3nn.get_optimization_defaults()
         build_model(dtype=torch.float64)
+        assert e3nn.get_optimization_defaults() == scripted
         assert torch.get_default_dtype() == torch.float32
         assert torch.equal(torch.rand(3), expected)
 
-    def test_dtype(self, build_model):
-        for dtype in (torch.float32, torch.float64):
-            state = build_model(dtype=dtype).state_dict()
-            assert {v.dtype for v in state.values() if v.is_floating_point()} == {dtype}
-
-    def test_checkpoint_is_loadable_with_weights_only(self, build_model, tmp_path):
-        model = build_model(seed=1)
+    def test_checkpoint_is_loadable_with_weights_only(self, model, tmp_path):
         torch.save(model.state_dict(), tmp_path / "model.pt")
-        other = build_model(seed=2)
-        other.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
-        for a, b in zip(model.parameters(), other.parameters(), strict=True):
-            assert torch.equal(a, b)
+        state = torch.load(tmp_path / "model.pt", weights_only=True)
+        assert state.keys() == model.state_dict().keys()
 
 
 @pytest.mark.parametrize("first", INTERACTIONS)
@@ -159,12 +153,16 @@ def test_import_is_light():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_libraries_are_quiet():
-    code = "import sweep.models.libraries"
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
-    )
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+def test_only_known_warnings_are_silenced():
+    # That the libraries warn of nothing else shows in that warnings are errors in this process.
+    with quiet():
+        warnings.warn(
+            "`torch.jit.script` is deprecated. Use something else.",
+            DeprecationWarning,
+            stacklevel=1,
+        )
+        with pytest.raises(DeprecationWarning, match="unheard of"):
+            warnings.warn("unheard of", DeprecationWarning, stacklevel=1)
 
 
 def test_statistics_need_no_multipoles(statistics, collate, water_cluster):

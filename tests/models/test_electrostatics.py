@@ -57,11 +57,11 @@ def multipoles(*rows) -> Tensor:
 
 
 def energy(solver, batch, coefficients) -> Tensor:
-    return solver.energy(solver.geometry(batch["positions"], batch), coefficients)
+    return solver(batch["positions"], batch).energy(coefficients)
 
 
 def potential(solver, batch, coefficients) -> Tensor:
-    return solver.potential(solver.geometry(batch["positions"], batch), coefficients)
+    return solver(batch["positions"], batch).potential(coefficients)
 
 
 WATER = ase.build.molecule("H2O")

@@ -1,0 +1,59 @@
+"""What all tests share: one thread, and small pieces of the shipped data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+from sweep.data import shipped
+
+Overrides = list[str]
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 12 training, 6 validation and 6 test configurations of ``water_clusters``."""
+    import ase.io
+
+    folder = tmp_path_factory.mktemp("tiny")
+    for split, count in (("train", 12), ("valid", 6), ("test", 6)):
+        frames = ase.io.read(shipped(f"water_clusters/{split}.xyz"), index=f":{4 * count}:4")
+        ase.io.write(folder / f"{split}.xyz", frames)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_overrides(tiny_data: Path) -> Overrides:
+    """Overrides for a training of a few seconds on :func:`tiny_data`."""
+    heads = "heads.water_clusters"
+    return [
+        *(f"{heads}.{split}_file={tiny_data / split}.xyz" for split in ("train", "valid", "test")),
+        "model=local_charges_small",
+        "model.num_channels=4",
+        "model.radial_MLP=[8]",
+        "trainer.batch_size=4",
+        "trainer.balance_interval=2",
+    ]
+
+
+@pytest.fixture
+def compose(tiny_overrides: Overrides) -> Callable[..., object]:
+    """Compose a configuration on the tiny data: ``compose("seed=3", ...)``."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    from sweep.config import register
+    from sweep.schedule import CONF_DIR
+
+    register()
+
+    def make(*overrides: str) -> object:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            return hydra_compose("config", [*tiny_overrides, *overrides])
+
+    return make
