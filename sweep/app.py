@@ -54,7 +54,7 @@ def main() -> int:
     except (SweepError, HydraException, OmegaConfBaseException, YAMLError) as error:
         return _report(error)
     except KeyboardInterrupt:
-        print("interrupted: the same command resumes", file=sys.stderr)
+        print("stopped; run again to resume", file=sys.stderr)
         return INTERRUPTED
     finally:
         del os.environ["HYDRA_FULL_ERROR"]

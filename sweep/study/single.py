@@ -19,6 +19,7 @@ def train_once(cfg: DictConfig) -> None:
     Raises:
         InputError: on anything in configuration or data that is not valid.
         TrainingError: if the loss becomes non-finite.
+        KeyboardInterrupt: if the user stopped it before the last epoch.
     """
     stages = check_config(cfg)
     dataset = load(cfg.heads, seed=cfg.seed)
@@ -47,6 +48,7 @@ def train_once(cfg: DictConfig) -> None:
         entries = {"number": 0, "role": "default", "params": {}}
         outcome = train_trial(cfg, dataset, folder, after_epoch, entries=entries)
         progress.trial_ended(outcome.state, outcome.score)
+    print_trial(folder)
     if outcome.state == "STOPPED":
         progress.message(f"stopped; hydra.run.dir={folder} on the command line resumes")
-    print_trial(folder)
+        raise KeyboardInterrupt

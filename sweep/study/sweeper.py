@@ -9,7 +9,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from sweep.errors import InputError, SweepError
+from sweep.errors import InputError
 
 __all__ = ["StudySweeper"]
 
@@ -73,6 +73,7 @@ class StudySweeper(Sweeper):
         Raises:
             InputError: on anything in configuration or data that is not valid.
             SweepError: if too many trials failed.
+            KeyboardInterrupt: if the user stopped it before all trials were finished.
         """
         from sweep.checks import check_config
         from sweep.data.dataset import load
@@ -101,10 +102,7 @@ class StudySweeper(Sweeper):
             done = Worker(self, study, queue, folder, space, base, dataset).run()
         finish(folder, self.study_name)
         if not done:
-            raise SweepError(
-                f"stopped with {len(queue.finished())} of {self.n_trials} trials finished; the "
-                "same command resumes"
-            )
+            raise KeyboardInterrupt
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
