@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from collections.abc import Sequence
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import (
     ConfigAttributeError,
@@ -28,7 +30,9 @@ INTERRUPTED = 130  # the exit status of a program that SIGINT ended
 def main() -> int:
     """Run the application; returns the exit status."""
     register()
-    _multirun_first(sys.argv)
+    _overrides_last(sys.argv)
+    # Without a handler Python prints what Hydra logs about errors that we report ourselves.
+    logging.getLogger("hydra").addHandler(logging.NullHandler())
     own_errors = os.environ.get("HYDRA_FULL_ERROR") != "1"
     failed: list[SweepError] = []
 
@@ -61,11 +65,11 @@ def main() -> int:
     return _report(failed[0]) if failed else 0
 
 
-def _multirun_first(argv: list[str]) -> None:
-    """Let ``-m`` stand anywhere: argparse takes no overrides on both sides of it."""
-    for flag in ("-m", "--multirun"):
-        if flag in argv[1:]:
-            argv.insert(1, argv.pop(argv.index(flag, 1)))
+def _overrides_last(argv: list[str]) -> None:
+    """Let flags stand anywhere: argparse takes no overrides on both sides of ``-m``."""
+    given = argv[1:]
+    overrides = [w for w in given if w.startswith("~") or ("=" in w and w[0] != "-")]
+    argv[1:] = [word for word in given if word not in overrides] + overrides
 
 
 def _report(error: Exception) -> int:
@@ -80,11 +84,22 @@ def _message(error: Exception) -> str:
     text = " ".join(str(error).split())
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, SweepError):  # raised in something that Hydra instantiates
+            return str(cause)
+        if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
+            return _missing_config(cause.missing_cfg_file, cause.options)
         if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
             where, found, _ = text.partition(f": {type(cause).__name__} raised while composing")
             return f"{where}: " * bool(found) + _omegaconf_message(cause)
         cause = cause.__cause__ or cause.__context__
     return text
+
+
+def _missing_config(file: str, options: Sequence[str] | None) -> str:
+    """An option that its config group does not have; Hydra lists none if it is one of several."""
+    group, _, name = file.rpartition("/")
+    valid = options or [path.stem for path in (CONF_DIR / group).glob("*.yaml")]
+    return unknown("option", name, valid, where=group)
 
 
 def _omegaconf_message(error: OmegaConfBaseException) -> str:

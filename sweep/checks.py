@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -50,16 +51,16 @@ def check_config(cfg: DictConfig) -> list[Stage]:
     Raises:
         InputError: naming the key, what it holds and what is valid.
     """
-    missing = OmegaConf.missing_keys(cfg)
+    try:
+        missing = OmegaConf.missing_keys(cfg)
+        plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
     if missing:
         raise InputError(
             f"{', '.join(sorted(missing))}: no value given; set it in the config or on the "
             "command line"
         )
-    try:
-        plain: Any = OmegaConf.to_container(cfg, resolve=True)
-    except OmegaConfBaseException as error:
-        raise InputError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
     for key, choices in _CHOICES.items():
         value = OmegaConf.select(cfg, key)
         if value not in choices:
@@ -72,6 +73,8 @@ def check_config(cfg: DictConfig) -> list[Stage]:
             bounds += "" if math.isinf(high) else f" and at most {high}"
             raise InputError(f"{key}: must be {bounds}; got {value}")
     model_settings(cfg)
+    if Path(cfg.fit_name).name != cfg.fit_name or not cfg.fit_name:
+        raise InputError(f"fit_name: must be the name of a file; got '{cfg.fit_name}'")
     _check_device(plain["trainer"]["device"])
     _check_objective(plain["objective"]["metrics"])
     stages = resolve_stages(plain["train_schedule"], plain["loss"])

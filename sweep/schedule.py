@@ -18,6 +18,9 @@ from sweep.errors import InputError, unknown
 
 __all__ = ["CONF_DIR", "Stage", "known_terms", "resolve_stages"]
 
+# As in the registry of losses, which needs torch to be read.
+_POSITIVE_OPTIONS = ("huber_delta", "beta")
+
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
 
@@ -116,11 +119,28 @@ def _resolve_term(key: str, name: str, block: Any) -> dict[str, Any]:
     for option in term:
         if option not in known[name]:
             raise InputError(unknown(f"option of {name}", option, known[name], where=key))
+        if option != "weight":
+            _check_option(f"{key}.{option}", option, term[option], known[name][option])
     if "weight" not in term:
         raise InputError(f"{key}: has no weight; write {{weight: 1.0}} with its options")
     weight = term["weight"]
-    if isinstance(weight, bool) or not isinstance(weight, int | float):
+    if not _is_number(weight):
         raise InputError(f"{key}.weight: must be a number; got {weight!r}")
     if not (math.isfinite(weight) and weight >= 0):
         raise InputError(f"{key}.weight: must be finite and not negative; got {weight}")
     return {**known[name], **term, "weight": float(weight)}
+
+
+def _check_option(key: str, option: str, value: Any, default: Any) -> None:
+    """An option has the type of its default."""
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise InputError(f"{key}: must be true or false; got {value!r}")
+    elif not (_is_number(value) and math.isfinite(value)):
+        raise InputError(f"{key}: must be a finite number; got {value!r}")
+    elif option in _POSITIVE_OPTIONS and value <= 0:
+        raise InputError(f"{key}: must be above 0; got {value}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

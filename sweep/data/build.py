@@ -15,7 +15,7 @@ from sweep.data.graphs import Graphs
 from sweep.data.labels import LABELS, WEIGHTS, Label
 from sweep.data.statistics import check_multipoles
 from sweep.errors import InputError
-from sweep.models.libraries import quiet
+from sweep.libraries import quiet
 
 with quiet():
     from mace.data import get_neighborhood

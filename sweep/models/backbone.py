@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from sweep.models.libraries import ScaleShiftMACE, e3nn, gate_dict, interaction_classes, o3, quiet
+from sweep.libraries import ScaleShiftMACE, e3nn, gate_dict, interaction_classes, o3, quiet
 from sweep.models.settings import DataStatistics, LocalChargesConfig
 
 __all__ = ["build_backbone", "construction", "hidden_irreps"]

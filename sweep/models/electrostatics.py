@@ -22,7 +22,7 @@ from ase import units
 from torch import Tensor
 
 from sweep.errors import InputError
-from sweep.models.libraries import (
+from sweep.libraries import (
     GTOElectrostaticEnergy,
     GTOElectrostaticFeatures,
     compute_k_vectors_flat,

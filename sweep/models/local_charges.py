@@ -8,19 +8,19 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from sweep.models.backbone import build_backbone, hidden_irreps
-from sweep.models.electrostatics import (
-    Interactions,
-    MoleculeElectrostatics,
-    PeriodicElectrostatics,
-)
-from sweep.models.libraries import (
+from sweep.libraries import (
     LinearDipoleReadoutBlock,
     LinearReadoutBlock,
     NonLinearDipoleReadoutBlock,
     NonLinearReadoutBlock,
     gate_dict,
     o3,
+)
+from sweep.models.backbone import build_backbone, hidden_irreps
+from sweep.models.electrostatics import (
+    Interactions,
+    MoleculeElectrostatics,
+    PeriodicElectrostatics,
 )
 from sweep.models.settings import DataStatistics, LocalChargesConfig
 

@@ -31,9 +31,9 @@ def draw_comparison(study: StudySummary) -> None:
     trials = study.references
     if "default" not in trials:
         return
-    figure = Figure(figsize=(11, 4.4), dpi=140, layout="constrained")
+    figure = Figure(figsize=(12, 4.6), dpi=140, layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    left, right = figure.subplots(1, 2, width_ratios=(7, 4))
     _draw_errors(left, trials)
     _draw_shares(right, trials)
     figure.suptitle(f"{study.name}: {study.states.get('COMPLETE', 0)} complete trials")
@@ -58,18 +58,21 @@ def _draw_errors(axes: Any, trials: dict[str, TrialSummary]) -> None:
             color=_ROLE_COLOURS[role],
             label=f"{role} (trial {trial.number})",
         )
-        axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=1)
+        if role != "default":  # its bars are 1 by definition
+            axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=2, rotation=90)
     labels = [
-        f"{QUANTITIES[n].title}\n{reference[n] * QUANTITIES[n].display_factor:.3g} "
+        f"{QUANTITIES[n].title}\n{_rounded(reference[n] * QUANTITIES[n].display_factor)}\n"
         f"{QUANTITIES[n].display_unit}"
         for n in names
     ]
-    axes.set_xticks(positions, [*labels, "score"], fontsize=8)
+    score = trials["default"].score_on(split)
+    labels.append("score" if score is None else f"score\n{score:.3f}")
+    axes.set_xticks(positions, labels, fontsize=8)
     axes.axhline(1.0, color="black", linewidth=0.8)
     axes.margins(y=0.12)
     axes.set_ylabel("error relative to the default weights")
     title = "test" if split == "test" else "validation"
-    axes.set_title(f"{title} error (below: that of the default weights)", fontsize=10)
+    axes.set_title(f"{title} error; numbers below the axis: default weights", fontsize=10)
     axes.legend(fontsize=8, loc="upper right", ncols=len(trials))
     top = axes.get_ylim()[1]
     axes.set_ylim(0, top * 1.12)
@@ -99,6 +102,11 @@ def _draw_shares(axes: Any, trials: dict[str, TrialSummary]) -> None:
     axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.45, -0.18), ncols=3)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _rounded(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _percent(shares: Sequence[float] | np.ndarray) -> list[str]:

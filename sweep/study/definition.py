@@ -43,7 +43,7 @@ def check_same(study: optuna.Study, new: Mapping[str, Any], folder: str) -> None
         InputError: listing what differs.
     """
     old: Mapping[str, Any] | None = study.user_attrs.get("definition")
-    if old is None:
+    if old is None or not study.get_trials(deepcopy=False):  # an attempt that began no trial
         study.set_user_attr("definition", dict(new))
         return
     changes = [

@@ -7,6 +7,7 @@ included), ``interval(0.1, 10)``, and the tags ``log`` and ``int``.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -21,6 +22,7 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -28,6 +30,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from sweep.checks import check_config
 from sweep.errors import InputError, unknown
 
 __all__ = ["SearchSpace"]
@@ -70,8 +73,8 @@ class SearchSpace:
         }
         if not distributions:
             raise InputError(
-                "hydra.sweeper.params: the search space is empty; name at least one key, for "
-                "example hydra.sweeper.params={loss.forces.weight:'tag(log,interval(1,1000))'}"
+                "hydra.sweeper.params: the search space is empty; name at least one key there or "
+                "on the command line, for example 'loss.forces.weight=tag(log, interval(1, 1000))'"
             )
         fixed = [
             str(override.input_line)
@@ -110,6 +113,24 @@ class SearchSpace:
             )
         return node
 
+    def check(self, cfg: DictConfig) -> None:
+        """Check the configuration at the ends and inside of every range, and at every choice.
+
+        Raises:
+            InputError: if the configuration is not valid there.
+        """
+        for key, distribution in self.distributions.items():
+            for value in _samples(distribution):
+                trial = cfg.copy()
+                try:
+                    OmegaConf.update(trial, key, value)
+                    check_config(trial)
+                except (InputError, OmegaConfBaseException) as error:
+                    raise InputError(
+                        f"hydra.sweeper.params['{key}']: {describe(distribution)} holds {value}: "
+                        f"{str(error).splitlines()[0]}"
+                    ) from error
+
     def clip(self, key: str, value: float) -> float:
         """``value`` moved to the nearest one in the range of ``key``."""
         distribution = self.distributions[key]
@@ -118,8 +139,8 @@ class SearchSpace:
             return min(numbers, key=lambda choice: abs(math.log(choice / value)))
         assert isinstance(distribution, FloatDistribution | IntDistribution)
         value = min(max(value, distribution.low), distribution.high)
-        if distribution.step is None or isinstance(distribution, IntDistribution):
-            return round(value) if isinstance(distribution, IntDistribution) else value
+        if distribution.step is None:
+            return value
         steps = round((value - distribution.low) / distribution.step)
         return min(distribution.low + steps * distribution.step, distribution.high)
 
@@ -156,10 +177,27 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
     return number and distribution._contains(float(value))
 
 
+def _samples(distribution: BaseDistribution) -> Sequence[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high = distribution.low, distribution.high
+    if isinstance(distribution, IntDistribution) or distribution.step is not None:
+        return low, high
+    # Between the ends, and not a whole number: an integer key refuses it.
+    return low, high, low + (high - low) / math.pi
+
+
 def _literal(value: Any) -> str:
     if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        # In Hydra's quotes a backslash is itself, except those before a quote.
+        return "'" + re.sub(r"(\\*)('|\Z)", _escape, value) + "'"
     return "null" if value is None else repr(value)
+
+
+def _escape(match: re.Match[str]) -> str:
+    backslashes, quote = match.groups()
+    return 2 * backslashes + ("\\'" if quote else "")
 
 
 def _distribution(key: str, override: Override) -> BaseDistribution:
@@ -189,8 +227,14 @@ def _distribution(key: str, override: Override) -> BaseDistribution:
         raise InputError(f"{where}: the lower end must be below the upper; got {low} and {high}")
     if log and low <= 0:
         raise InputError(f"{where}: a log range must begin above 0; got {low}")
-    if log and step not in (None, 1):
-        raise InputError(f"{where}: a log range has no step; got {step}")
+    if step is not None and not step > 0:
+        raise InputError(f"{where}: the step must be above 0; got {step}")
+    if integer and (low % 1 or high % 1 or (step or 1) % 1):
+        raise InputError(f"{where}: an int range has whole numbers; got {override.input_line}")
+    if log and step is not None:
+        if step != 1:  # Hydra fills in 1 where none is given
+            raise InputError(f"{where}: a log range has no step; got {step}")
+        step = None
     if integer:
         return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
     return FloatDistribution(float(low), float(high), log=log, step=step)

@@ -35,6 +35,10 @@ class StudySweeper(Sweeper):
         pruner: DictConfig,
         params: DictConfig,
     ) -> None:
+        if Path(study_name).name != study_name or study_name in ("", ".."):
+            raise InputError(
+                f"hydra.sweeper.study_name: must be the name of a folder; got '{study_name}'"
+            )
         if n_trials < 1:
             raise InputError(f"hydra.sweeper.n_trials: must be at least 1; got {n_trials}")
         if not 0 <= max_failure_rate <= 1:
@@ -87,6 +91,7 @@ class StudySweeper(Sweeper):
         base = without_hydra(self.compose(space.overrides({})))
         check_config(base)
         space.defaults(base)
+        space.check(base)
         dataset = load(base.heads, seed=base.seed)
         folder = Path(self.config.hydra.sweep.dir)
         study = open_study(folder, self.study_name, self.sampler, self.pruner, seed=base.seed)

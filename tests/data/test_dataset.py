@@ -36,7 +36,7 @@ def test_files_are_the_splits(files, water, train_file):
 
 
 def test_random_split_is_that_of_mace(train_file, tmp_path):
-    from sweep.models.libraries import quiet
+    from sweep.libraries import quiet
 
     with quiet():
         from mace.data import random_train_valid_split

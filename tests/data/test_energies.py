@@ -28,7 +28,7 @@ def test_average_is_least_squares_over_the_labelled_configurations(train):
 
 
 def test_average_equals_that_of_mace(train):
-    from sweep.models.libraries import quiet
+    from sweep.libraries import quiet
 
     with quiet():
         from mace.data.utils import Configuration, compute_average_E0s

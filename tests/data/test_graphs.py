@@ -8,7 +8,7 @@ from sweep.data.configurations import read_configurations
 from sweep.data.graphs import batches, n_batches
 from sweep.data.labels import LABELS, WEIGHTS
 from sweep.errors import InputError
-from sweep.models.libraries import quiet
+from sweep.libraries import quiet
 
 with quiet():
     from mace.data import AtomicData

@@ -14,7 +14,7 @@ import yaml
 
 from sweep.errors import InputError
 from sweep.models import DataStatistics, LocalChargesConfig, build, check_settings
-from sweep.models.libraries import e3nn, gate_dict, interaction_classes, quiet
+from sweep.libraries import e3nn, gate_dict, interaction_classes, quiet
 from sweep.models.settings import GATES, INTERACTIONS
 
 CONF = Path(__file__).parents[2] / "conf" / "model"

@@ -20,7 +20,7 @@ from sweep.models.electrostatics import (
     MoleculeElectrostatics,
     PeriodicElectrostatics,
 )
-from sweep.models.libraries import GTOElectrostaticEnergy, GTOElectrostaticFeatures, quiet
+from sweep.libraries import GTOElectrostaticEnergy, GTOElectrostaticFeatures, quiet
 
 WIDTH = 0.9
 

@@ -108,7 +108,10 @@ def test_a_weight_of_zero_everywhere_is_an_error(run, tiny_data, tmp_path):
     [
         (["objective.metrics=[stress]"], "'stress' cannot be measured"),
         (["trainer.device=cuda:7"], "'cuda:7' is not there"),
-        (["objective.metrics=[dipole]", "~heads.water_clusters.info_keys.dipole"], "'dipole' cannot"),
+        (
+            ["objective.metrics=[dipole]", "~heads.water_clusters.info_keys.dipole"],
+            "'dipole' cannot",
+        ),
     ],
 )
 def test_context_refuses_what_it_cannot_do(run, overrides, message):

@@ -176,9 +176,7 @@ def test_a_damaged_checkpoint_is_named(train, tmp_path):
 
 
 def test_stages_with_their_own_terms(train, tmp_path):
-    outcome, _ = train(
-        "a", "train_schedule.1.loss={forces:10,stress:0}"
-    )
+    outcome, _ = train("a", "train_schedule.1.loss={forces:10,stress:0}")
     steps = tables(tmp_path / "a")["breakdown"]
     assert outcome.state == "COMPLETE"
     assert steps["weight.forces"].tolist() == [100.0] * 6 + [10.0] * 6
