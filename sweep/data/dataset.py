@@ -10,7 +10,7 @@ import numpy as np
 
 from sweep.data.configurations import Configuration, read_configurations
 from sweep.data.energies import atomic_energies, is_isolated_atom, symbol
-from sweep.data.labels import LABELS, WEIGHTS, find_label
+from sweep.data.labels import LABELS, find_label
 from sweep.errors import InputError, unknown
 
 __all__ = ["SPLITS", "Coverage", "DataSet", "load"]
@@ -36,7 +36,6 @@ class Coverage:
         label: name as users write it.
         split: ``train``, ``valid`` or ``test``.
         labelled: configurations that have the label.
-        used: configurations that have it with a weight above zero.
         total: configurations of the split.
         minimum: smallest entry; None without any.
         maximum: largest entry; None without any.
@@ -45,7 +44,6 @@ class Coverage:
     label: str
     split: str
     labelled: int
-    used: int
     total: int
     minimum: float | None
     maximum: float | None
@@ -199,15 +197,11 @@ def _check_elements(data: DataSet) -> None:
 
 
 def _coverage(key: str, split: str, configurations: list[Configuration]) -> Coverage:
-    weights = [weight for weight, spec in WEIGHTS.items() if spec.labels == (key,)]
     labelled = [c for c in configurations if key in c.labels]
-    # A label without a weight of its own, such as a field or a molecule index, is always used.
-    used = [c for c in labelled if not weights or any(c.weights[w].any() for w in weights)]
     return Coverage(
         label=LABELS[key].name,
         split=split,
         labelled=len(labelled),
-        used=len(used),
         total=len(configurations),
         minimum=min((float(c.labels[key].min()) for c in labelled), default=None),
         maximum=max((float(c.labels[key].max()) for c in labelled), default=None),

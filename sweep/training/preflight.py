@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 import losses
+from sweep.data.configurations import Configuration
 from sweep.data.dataset import Coverage
 from sweep.data.labels import LABELS
 from sweep.errors import InputError
@@ -53,7 +54,7 @@ def preflight(context: Context, stages: list[Stage]) -> Table:
     for finding in findings:
         if finding.weight > 0:
             _check_model(finding, context)
-            _check_labels(finding)
+            _check_labels(finding, context)
     if not any(finding.errors for finding in findings):
         _check_batch(findings, context, stages)
     errors = list(
@@ -65,7 +66,7 @@ def preflight(context: Context, stages: list[Stage]) -> Table:
     )
     if errors:
         raise InputError("; ".join(errors))
-    return _table(findings, stages)
+    return _table(findings, stages, context)
 
 
 def _check_model(finding: Finding, context: Context) -> None:
@@ -79,31 +80,56 @@ def _check_model(finding: Finding, context: Context) -> None:
         finding.errors.append(f"the model does not return {', '.join(missing)}")
 
 
-def _check_labels(finding: Finding) -> None:
-    term = finding.term
+def _check_labels(finding: Finding, context: Context) -> None:
+    term, dataset = finding.term, context.dataset
     for key in term.labels:
         label = LABELS[key].name
-        rows = {split: finding.rows.get((label, split)) for split in ("train", "valid")}
-        train = rows["train"]
-        if train is None or train.used == 0:
-            reason = "is not mapped in heads" if train is None else "has weight 0 everywhere"
-            if train is not None and train.labelled == 0:
-                reason = "is in no training configuration"
-            finding.errors.append(f"its label '{label}' {reason}")
-            continue
-        if term.mask is None and train.labelled < train.total:
-            finding.errors.append(
-                f"its label '{label}' is missing in {train.total - train.labelled} of "
-                f"{train.total} training configurations and the term has no mask: they would be "
-                "fitted to zero"
-            )
-        if train.all_zero:
+        train = finding.rows.get((label, "train"))
+        if train is None:
+            finding.errors.append(f"its label '{label}' is not mapped in heads")
+        elif train.labelled == 0:
+            finding.errors.append(f"its label '{label}' is in no training configuration")
+        elif term.mask is None:
+            _check_unmasked(finding, key, dataset.train)
+        if train is not None and train.all_zero:
             finding.warnings.append(f"{label} is zero everywhere")
-        elif train.constant:
+        elif train is not None and train.constant:
             finding.warnings.append(f"{label} is the same everywhere")
-        for split, row in rows.items():
-            if row is not None and row.used < row.total:
-                finding.warnings.append(f"{label} in {row.used / row.total:.0%} of {split}")
+    if finding.errors or not term.labels:
+        return
+    used, total = _used(term, dataset.train)
+    if used == 0:
+        mask = f"config_weight or {term.mask}" if term.mask else "config_weight"
+        finding.errors.append(f"{mask} is 0 in every training configuration that has its label")
+    for split in ("train", "valid"):
+        used, total = _used(term, getattr(dataset, split))
+        if used < total:
+            finding.warnings.append(f"used in {used / total:.0%} of {split}")
+
+
+def _check_unmasked(finding: Finding, key: str, train: list[Configuration]) -> None:
+    """A term without a mask fits missing labels to zero, and excluded ones all the same."""
+    label = LABELS[key].name
+    missing = sum(key not in configuration.labels for configuration in train)
+    if missing:
+        finding.errors.append(
+            f"its label '{label}' is missing in {missing} of {len(train)} training configurations "
+            "and the term has no mask: they would be fitted to zero"
+        )
+    weights = [c.weights[f"{key}_weight"] for c in train if f"{key}_weight" in c.weights]
+    if not missing and any((weight != 1).any() for weight in weights):
+        finding.warnings.append(f"config_{label}_weight is ignored: the term has no mask")
+
+
+def _used(term: losses.Term, configurations: list[Configuration]) -> tuple[int, int]:
+    """How many configurations enter the term, and how many there are."""
+    used = sum(
+        configuration.weight > 0
+        and all(key in configuration.labels for key in term.labels)
+        and (term.mask is None or bool((configuration.weights[term.mask] > 0).any()))
+        for configuration in configurations
+    )
+    return used, len(configurations)
 
 
 def _check_batch(findings: list[Finding], context: Context, stages: list[Stage]) -> None:
@@ -134,7 +160,7 @@ def _check_batch(findings: list[Finding], context: Context, stages: list[Stage])
                 finding.warnings.append("zero on the first batch")
 
 
-def _table(findings: list[Finding], stages: list[Stage]) -> Table:
+def _table(findings: list[Finding], stages: list[Stage], context: Context) -> Table:
     """One row per term; stages with the same loss share theirs."""
     table = Table(title="loss terms")
     table.add_column("stage")
@@ -145,6 +171,7 @@ def _table(findings: list[Finding], stages: list[Stage]) -> Table:
     table.add_column("valid", justify="right")
     table.add_column("range in train")
     table.add_column("status")
+    parts = (context.dataset.train, context.dataset.valid)
     for stage in stages:
         if stage is not next(other for other in stages if other.loss == stage.loss):
             continue
@@ -157,18 +184,13 @@ def _table(findings: list[Finding], stages: list[Stage]) -> Table:
                 finding.term.name,
                 f"{finding.weight:g}",
                 "\n".join(labels) or "-",
-                *("\n".join(_count(finding, n, s) for n in labels) for s in ("train", "valid")),
+                *("/".join(map(str, _used(finding.term, part))) for part in parts),
                 "\n".join(_range(finding, name) for name in labels),
                 Text(status, style="yellow" if finding.warnings else ""),
             )
             names = ""
         table.add_section()
     return table
-
-
-def _count(finding: Finding, label: str, split: str) -> str:
-    row = finding.rows.get((label, split))
-    return "-" if row is None else f"{row.used}/{row.total}"
 
 
 def _range(finding: Finding, label: str) -> str:

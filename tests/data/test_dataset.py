@@ -88,7 +88,7 @@ def test_coverage(files, water):
         for split in ("train", "valid")
     }
     forces = rows["forces", "train"]
-    assert (forces.labelled, forces.used, forces.total) == (2, 1, 3)
+    assert (forces.labelled, forces.total) == (2, 3)
     values = np.concatenate([frame.arrays["REF_forces"] for frame in frames[:2]])
     assert (forces.minimum, forces.maximum) == pytest.approx((values.min(), values.max()), abs=1e-7)
     assert not forces.constant

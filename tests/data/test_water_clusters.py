@@ -99,7 +99,7 @@ def test_every_split_has_every_label(head):
     data = load({"water_clusters": head}, seed=0)
     assert len(data.labels) == 8
     for row in data.coverage():
-        assert row.used == row.total == SPLITS[row.split]
+        assert row.labelled == row.total == SPLITS[row.split]
         assert not row.constant
     assert data.elements == (1, 8)
     assert data.train[0].weights["cluster_loss_weight"] == 1

@@ -81,6 +81,26 @@ def test_a_label_without_mask_must_be_everywhere(run, tiny_data, tmp_path):
         run(*overrides, "loss=[forces,total_charge]")
 
 
+def test_an_ignored_weight_is_said(run, tiny_data, tmp_path):
+    def change(frame, i):
+        frame.info["config_total_charge_weight"] = float(i % 2)
+
+    text = run(*edited(tiny_data, tmp_path, change), "loss=[forces,total_charge]")
+    assert "config_total_charge_weight is" in text
+
+
+def test_a_mask_of_its_own_counts(run, tiny_data, tmp_path):
+    """esps has the multipoles as label and a weight of its own."""
+
+    def change(frame, i):
+        frame.info["config_electrostatic_potentials_weight"] = 0.0
+
+    overrides = edited(tiny_data, tmp_path, change)
+    assert "12/12" in run(*overrides, "loss=[forces,atomic_multipoles]")
+    with pytest.raises(InputError, match="electrostatic_potentials_weight is 0 in every"):
+        run(*overrides, "loss=[forces,esps]")
+
+
 def test_partial_and_constant_labels_are_warnings(run, tiny_data, tmp_path):
     def change(frame, i):
         frame.info["total_charge"] = 0.0
@@ -91,7 +111,7 @@ def test_partial_and_constant_labels_are_warnings(run, tiny_data, tmp_path):
         *edited(tiny_data, tmp_path, change), "loss=[forces,total_charge,dipole_per_atom]",
         "objective.metrics=[forces]",
     )  # fmt: skip
-    assert "dipole in 50% of train" in text
+    assert "used in 50% of train" in text
     assert "total_charge is zero everywhere" in text
 
 
@@ -99,7 +119,7 @@ def test_a_weight_of_zero_everywhere_is_an_error(run, tiny_data, tmp_path):
     def change(frame, i):
         frame.info["config_forces_weight"] = 0.0
 
-    with pytest.raises(InputError, match="'forces' has weight 0 everywhere"):
+    with pytest.raises(InputError, match="forces_weight is 0 in every"):
         run(*edited(tiny_data, tmp_path, change), "objective.metrics=[dipole]")
 
 
