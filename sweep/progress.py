@@ -126,7 +126,7 @@ class PlainProgress(_Base):
 
 
 class LiveProgress(_Base):
-    """Two bars, the best score and the current shares, redrawn in place."""
+    """Two bars, the best score, the current weights and shares, redrawn in place."""
 
     def __init__(self, console: Console, n_trials: int, n_finished: int) -> None:
         super().__init__(console, n_trials, n_finished)
@@ -140,8 +140,10 @@ class LiveProgress(_Base):
         )
         self._study = self._bars.add_task("trials", total=n_trials, completed=n_finished, note="")
         self._trial = self._bars.add_task("epochs", total=None, note="")
-        self._shares = Text("")
-        self._live = Live(Group(self._bars, self._shares), console=console, refresh_per_second=4)
+        self._weights = Text("", no_wrap=True, overflow="ellipsis")
+        self._shares = Text("", no_wrap=True, overflow="ellipsis")
+        lines = Group(self._bars, self._weights, self._shares)
+        self._live = Live(lines, console=console, refresh_per_second=4)
 
     def __enter__(self) -> LiveProgress:
         self._live.start()
@@ -158,14 +160,16 @@ class LiveProgress(_Base):
     def trial_started(self, number: int, what: str, n_epochs: int) -> None:
         self.number, self.what, self.n_epochs = number, what, n_epochs
         self._bars.reset(
-            self._trial, total=n_epochs, description=f"trial {number} epochs", note=what
+            self._trial, total=n_epochs, description=f"trial {number} epochs", note=""
         )
+        self._weights.plain = what
+        self._shares.plain = ""
 
     def epoch(self, report: EpochReport) -> None:
         self._bars.update(
             self._trial,
             completed=report.epoch + 1,
-            note=f"score {report.score:.4f}  {self.what}",
+            note=f"score {report.score:.4f} (best {report.best_score:.4f})",
         )
         self._shares.plain = f"shares: {shares_text(report.shares)}"
 
