@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -10,14 +11,10 @@ from collections.abc import Sequence
 import hydra
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
-from omegaconf.errors import (
-    ConfigAttributeError,
-    ConfigKeyError,
-    KeyValidationError,
-    OmegaConfBaseException,
-)
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from sweep.checks import omegaconf_message
 from sweep.config import register
 from sweep.errors import SweepError, unknown
 from sweep.schedule import CONF_DIR
@@ -29,6 +26,9 @@ INTERRUPTED = 130  # the exit status of a program that SIGINT ended
 
 def main() -> int:
     """Run the application; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe whose encoding lacks Å
+            stream.reconfigure(errors="replace")
     register()
     _overrides_last(sys.argv)
     # Without a handler Python prints what Hydra logs about errors that we report ourselves.
@@ -55,7 +55,7 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         train()
-    except (SweepError, HydraException, OmegaConfBaseException, YAMLError) as error:
+    except (SweepError, HydraException, OmegaConfBaseException, YAMLError, OSError) as error:
         return _report(error)
     except KeyboardInterrupt:
         print("stopped; run again to resume", file=sys.stderr)
@@ -90,7 +90,7 @@ def _message(error: Exception) -> str:
             return _missing_config(cause.missing_cfg_file, cause.options)
         if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
             where, found, _ = text.partition(f": {type(cause).__name__} raised while composing")
-            return f"{where}: " * bool(found) + _omegaconf_message(cause)
+            return f"{where}: " * bool(found) + omegaconf_message(cause)
         cause = cause.__cause__ or cause.__context__
     return text
 
@@ -100,13 +100,3 @@ def _missing_config(file: str, options: Sequence[str] | None) -> str:
     group, _, name = file.rpartition("/")
     valid = options or [path.stem for path in (CONF_DIR / group).glob("*.yaml")]
     return unknown("option", name, valid, where=group)
-
-
-def _omegaconf_message(error: OmegaConfBaseException) -> str:
-    key = error.full_key or str(error.key)
-    node = error.parent_node
-    if isinstance(error, KeyValidationError):
-        return f'{key}: write the key in quotes, "{error.key}"'
-    if isinstance(error, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
-        return unknown("key", str(error.key), map(str, node), where=key)
-    return f"{key}: {(error.msg or str(error)).splitlines()[0]}"

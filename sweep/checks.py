@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    KeyValidationError,
+    OmegaConfBaseException,
+)
 
+from sweep.config import Config
 from sweep.errors import InputError, unknown
 from sweep.models.settings import FAMILIES, LocalChargesConfig, check_settings
 from sweep.quantities import QUANTITIES
 from sweep.schedule import Stage, resolve_stages
 
-__all__ = ["check_config", "model_settings"]
+__all__ = ["check_config", "model_settings", "omegaconf_message"]
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "trainer.optimizer": ("adam", "adamw"),
@@ -54,13 +60,16 @@ def check_config(cfg: DictConfig) -> list[Stage]:
     try:
         missing = OmegaConf.missing_keys(cfg)
         plain: Any = OmegaConf.to_container(cfg, resolve=True)
+        # Hydra's "+key=value" gets past the schema.
+        OmegaConf.merge(OmegaConf.structured(Config), plain)
     except OmegaConfBaseException as error:
-        raise InputError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
+        raise InputError(omegaconf_message(error)) from error
     if missing:
         raise InputError(
             f"{', '.join(sorted(missing))}: no value given; set it in the config or on the "
             "command line"
         )
+    _check_keys(plain)
     for key, choices in _CHOICES.items():
         value = OmegaConf.select(cfg, key)
         if value not in choices:
@@ -82,6 +91,16 @@ def check_config(cfg: DictConfig) -> list[Stage]:
     return stages
 
 
+def _check_keys(plain: dict[str, Any]) -> None:
+    """Refuse keys that ``+key=value`` added: Hydra lets them past the schema."""
+    try:
+        OmegaConf.merge(OmegaConf.structured(Config), plain)
+    except (ConfigKeyError, ConfigAttributeError) as error:
+        where, _, name = str(error.full_key).rpartition(".")
+        valid = [str(key) for key in error.parent_node or ()]
+        raise InputError(unknown("key", name, valid, where=where or None)) from error
+
+
 def model_settings(cfg: DictConfig) -> LocalChargesConfig:
     """The settings of the model as the dataclass of its family.
 
@@ -101,6 +120,17 @@ def model_settings(cfg: DictConfig) -> LocalChargesConfig:
         raise InputError(f"model.{error.full_key}: {str(error.msg).splitlines()[0]}") from error
     check_settings(settings)
     return settings
+
+
+def omegaconf_message(error: OmegaConfBaseException) -> str:
+    """One line that names the key."""
+    key = error.full_key or str(error.key)
+    node = error.parent_node
+    if isinstance(error, KeyValidationError):
+        return f'{key}: write the key in quotes, "{error.key}"'
+    if isinstance(error, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
+        return unknown("key", str(error.key), map(str, node), where=key)
+    return f"{key}: {(error.msg or str(error)).splitlines()[0]}"
 
 
 def _check_device(device: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "SweepError", "TrainingError", "unknown"]
+__all__ = ["DamagedRecordError", "InputError", "SweepError", "TrainingError", "unknown"]
 
 
 class SweepError(Exception):
@@ -18,6 +18,10 @@ class InputError(SweepError, ValueError):
 
 class TrainingError(SweepError):
     """A training run ended early, for example on a non-finite loss."""
+
+
+class DamagedRecordError(TrainingError):
+    """A file that a trial wrote is not as it was written: that trial must begin again."""
 
 
 def unknown(kind: str, name: str, valid: Iterable[str], *, where: str | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from sweep.training.run import EpochReport
 
 __all__ = ["Progress", "make_progress"]
+
+Standing = Callable[[], tuple[int, tuple[float, int] | None]]
+"""Gives the number of finished trials of the study, and score and number of the best."""
 
 _PLAIN_SECONDS = 5.0  # between two lines about epochs
 
@@ -54,13 +58,11 @@ class Progress(Protocol):
 class _Base:
     """What both displays keep in mind."""
 
-    def __init__(self, console: Console, n_trials: int, n_finished: int) -> None:
+    def __init__(self, console: Console, n_trials: int, standing: Standing) -> None:
         self.console = console
         self.n_trials = n_trials
-        self.n_finished = n_finished
-        self.best: tuple[float, int | None] = (math.inf, None)
+        self.standing = standing
         self.number = 0
-        self.what = ""
         self.n_epochs = 0
 
     def message(self, text: str) -> None:
@@ -70,17 +72,14 @@ class _Base:
         self.console.print(renderable)
 
     def _ended(self, state: str, score: float) -> str:
-        if state in ("COMPLETE", "PRUNED"):
-            self.n_finished += 1
-        if state == "COMPLETE" and score < self.best[0]:
-            self.best = (score, self.number)
         line = f"trial {self.number} {state.lower()}"
         line += f", score {score:.4f}" if math.isfinite(score) else ""
-        return f"{line}; {self.n_finished}/{self.n_trials} trials{self._best_text()}"
+        n_finished, _ = self.standing()
+        return f"{line}; {n_finished}/{self.n_trials} trials{self._best_text()}"
 
     def _best_text(self) -> str:
-        score, number = self.best
-        return "" if number is None else f", best {score:.4f} (trial {number})"
+        _, best = self.standing()
+        return "" if best is None else f", best {best[0]:.4f} (trial {best[1]})"
 
 
 def shares_text(shares: dict[str, float]) -> str:
@@ -92,8 +91,8 @@ def shares_text(shares: dict[str, float]) -> str:
 class PlainProgress(_Base):
     """One line per trial, and one per epoch but at most one every few seconds."""
 
-    def __init__(self, console: Console, n_trials: int, n_finished: int) -> None:
-        super().__init__(console, n_trials, n_finished)
+    def __init__(self, console: Console, n_trials: int, standing: Standing) -> None:
+        super().__init__(console, n_trials, standing)
         self._last_line = 0.0
 
     def __enter__(self) -> PlainProgress:
@@ -108,7 +107,7 @@ class PlainProgress(_Base):
         return None
 
     def trial_started(self, number: int, what: str, n_epochs: int) -> None:
-        self.number, self.what, self.n_epochs = number, what, n_epochs
+        self.number, self.n_epochs = number, n_epochs
         self.message(f"trial {number}: {what}")
 
     def epoch(self, report: EpochReport) -> None:
@@ -128,8 +127,8 @@ class PlainProgress(_Base):
 class LiveProgress(_Base):
     """Two bars, the best score, the current weights and shares, redrawn in place."""
 
-    def __init__(self, console: Console, n_trials: int, n_finished: int) -> None:
-        super().__init__(console, n_trials, n_finished)
+    def __init__(self, console: Console, n_trials: int, standing: Standing) -> None:
+        super().__init__(console, n_trials, standing)
         self._bars = Bars(
             TextColumn("{task.description}", justify="left"),
             BarColumn(bar_width=30),
@@ -138,7 +137,9 @@ class LiveProgress(_Base):
             TextColumn("{task.fields[note]}"),
             console=console,
         )
-        self._study = self._bars.add_task("trials", total=n_trials, completed=n_finished, note="")
+        self._study = self._bars.add_task(
+            "trials", total=n_trials, completed=standing()[0], note=self._best_text()[2:]
+        )
         self._trial = self._bars.add_task("epochs", total=None, note="")
         self._weights = Text("", no_wrap=True, overflow="ellipsis")
         self._shares = Text("", no_wrap=True, overflow="ellipsis")
@@ -158,10 +159,8 @@ class LiveProgress(_Base):
         self._live.stop()
 
     def trial_started(self, number: int, what: str, n_epochs: int) -> None:
-        self.number, self.what, self.n_epochs = number, what, n_epochs
-        self._bars.reset(
-            self._trial, total=n_epochs, description=f"trial {number} epochs", note=""
-        )
+        self.number, self.n_epochs = number, n_epochs
+        self._bars.reset(self._trial, total=n_epochs, description=f"trial {number} epochs", note="")
         self._weights.plain = what
         self._shares.plain = ""
 
@@ -175,13 +174,13 @@ class LiveProgress(_Base):
 
     def trial_ended(self, state: str, score: float) -> None:
         line = self._ended(state, score)
-        self._bars.update(self._study, completed=self.n_finished, note=self._best_text()[2:])
+        self._bars.update(self._study, completed=self.standing()[0], note=self._best_text()[2:])
         self.message(line)
 
 
-def make_progress(*, n_trials: int, n_finished: int) -> Progress:
+def make_progress(*, n_trials: int, standing: Standing) -> Progress:
     """A live display where the output is a terminal, else plain lines."""
     console = make_console()
     if console.is_terminal and console.is_interactive:
-        return LiveProgress(console, n_trials, n_finished)
-    return PlainProgress(console, n_trials, n_finished)
+        return LiveProgress(console, n_trials, standing)
+    return PlainProgress(console, n_trials, standing)

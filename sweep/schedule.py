@@ -55,7 +55,7 @@ def known_terms() -> dict[str, dict[str, Any]]:
     """The terms of ``conf/loss`` with their default weights and options."""
     terms: dict[str, dict[str, Any]] = {}
     for path in sorted((CONF_DIR / "loss").glob("*.yaml")):
-        terms.update(yaml.safe_load(path.read_text()))
+        terms.update(yaml.safe_load(path.read_text(encoding="utf-8")))
     return terms
 
 
@@ -101,7 +101,9 @@ def _positive(key: str, value: float) -> float:
     return float(value)
 
 
-def _resolve_loss(key: str, loss: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _resolve_loss(key: str, loss: Any) -> dict[str, dict[str, Any]]:
+    if not isinstance(loss, Mapping):
+        raise InputError(f"{key}: must map terms to weights, as in {{forces: 100.0}}; got {loss!r}")
     terms = {name: _resolve_term(f"{key}.{name}", name, block) for name, block in loss.items()}
     if not any(term["weight"] > 0 for term in terms.values()):
         raise InputError(

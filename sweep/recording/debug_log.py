@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from sweep.errors import DamagedRecordError
+
 __all__ = ["DebugLog", "breakdown_line", "epoch_line"]
 
 
@@ -16,12 +18,17 @@ class DebugLog:
     Args:
         path: ``logs/<fit_name>_debug.log``.
         size: Bytes that belong to finished epochs; what lies beyond is cut off.
+
+    Raises:
+        DamagedRecordError: if the file is shorter.
     """
 
     def __init__(self, path: Path, *, size: int) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
+            if file.tell() < size:
+                raise DamagedRecordError(f"{path}: {file.tell()} bytes; {size} were written")
             file.truncate(size)
 
     def append(self, lines: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from sweep.errors import DamagedRecordError
 from sweep.recording.files import replacing
 
 __all__ = ["Table"]
@@ -27,13 +28,21 @@ class Table:
     Args:
         path: The parquet file; it is read when it is there.
         last_epoch: Rows of later epochs are dropped: they belong to an epoch that did not finish.
+
+    Raises:
+        DamagedRecordError: if the file is damaged.
     """
 
     def __init__(self, path: Path, *, last_epoch: int) -> None:
         self.path = path
         self._data: pa.Table | None = None
         if path.exists():
-            data = pq.read_table(path)
+            content = path.read_bytes()  # a disk that cannot be read is no damaged file
+            try:
+                data = pq.read_table(pa.BufferReader(content))
+            except (pa.ArrowException, OSError) as error:
+                reason = str(error).splitlines()[0]
+                raise DamagedRecordError(f"{path}: damaged ({reason})") from error
             self._data = data.filter(pa.compute.less_equal(data["epoch"], last_epoch))
 
     def __len__(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sweep.errors import DamagedRecordError
 from sweep.quantities import QUANTITIES
 from sweep.recording.debug_log import DebugLog, breakdown_line, epoch_line
 from sweep.recording.tables import Table
@@ -36,9 +37,21 @@ class TrialRecord:
         fit_name: Names the debug log.
         last_epoch: Last epoch of the checkpoint, -1 if there is none.
         log_size: Size of the debug log at the checkpoint.
+        n_steps: Optimiser steps at the checkpoint.
+
+    Raises:
+        DamagedRecordError: if a file is damaged, or a row that belongs to the checkpoint is gone.
     """
 
-    def __init__(self, folder: Path, fit_name: str, *, last_epoch: int = -1, log_size: int = 0):
+    def __init__(
+        self,
+        folder: Path,
+        fit_name: str,
+        *,
+        last_epoch: int = -1,
+        log_size: int = 0,
+        n_steps: int = 0,
+    ) -> None:
         self.folder = folder
         self._breakdown = Table(folder / "breakdown.parquet", last_epoch=last_epoch)
         self._metrics = Table(folder / "metrics.parquet", last_epoch=last_epoch)
@@ -47,6 +60,14 @@ class TrialRecord:
         self._balance = Table(folder / "balance.parquet", last_epoch=last_epoch)
         self._log = DebugLog(folder / "logs" / f"{fit_name}_debug.log", size=log_size)
         self._lines: list[str] = []
+        for table, there, written in (
+            ("breakdown", len(self._breakdown), n_steps),
+            ("metrics", len(self._metrics), last_epoch + 1),
+        ):
+            if there != written:
+                raise DamagedRecordError(
+                    f"{folder / table}.parquet: {there} rows; {written} were written"
+                )
 
     def add_steps(
         self,

@@ -46,7 +46,7 @@ class Balance:
 
 
 def last_epoch_balance(folder: Path) -> Balance | None:
-    """The balance over the last recorded epoch of a trial, None if it has none.
+    """The balance over the last recorded epoch of a trial, None if none can be read.
 
     Args:
         folder: Folder of the trial, with ``breakdown.parquet``.
@@ -54,7 +54,10 @@ def last_epoch_balance(folder: Path) -> Balance | None:
     path = folder / "breakdown.parquet"
     if not path.exists():
         return None
-    table = pd.read_parquet(path)
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError):  # damaged: pyarrow raises the one or the other
+        return None
     table = table[table["epoch"] == table["epoch"].max()].dropna(axis="columns", how="all")
     names = [c.removeprefix("raw.") for c in table.columns if c.startswith("raw.")]
     weights = {name: float(table[f"weight.{name}"].iloc[-1]) for name in names}

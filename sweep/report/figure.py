@@ -99,7 +99,8 @@ def _draw_shares(axes: Any, trials: dict[str, TrialSummary]) -> None:
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of the loss in the last epoch")
     axes.set_title("term balance", fontsize=10)
-    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.45, -0.18), ncols=3)
+    if terms:
+        axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.45, -0.18), ncols=3)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 

@@ -109,7 +109,7 @@ def read_trial(folder: Path) -> TrialSummary | None:
         content = read_json(folder / "trial.json")
     except (OSError, json.JSONDecodeError, UnicodeDecodeError):
         return None
-    if "state" not in content or "number" not in content:
+    if not isinstance(content, dict) or "state" not in content or "number" not in content:
         return None
     return TrialSummary(folder, content, last_epoch_balance(folder))
 

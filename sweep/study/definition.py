@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,11 @@ def definition(cfg: DictConfig, space: SearchSpace) -> dict[str, Any]:
     _flatten("", OmegaConf.to_container(cfg, resolve=False), flat)
     for key in (*_FREE, *space.distributions):
         flat.pop(key, None)
+    for name, head in cfg.heads.items():
+        for split in ("train", "valid", "test"):
+            file = head[f"{split}_file"]
+            if file is not None:
+                flat[f"content of heads.{name}.{split}_file"] = _digest(file)
     defaults = {key: OmegaConf.select(cfg, key) for key in space.distributions}
     return {
         **{f"search {key}": text for key, text in space.describe().items()},
@@ -56,6 +62,12 @@ def check_same(study: optuna.Study, new: Mapping[str, Any], folder: str) -> None
             f"{folder}: holds a study with another definition ({'; '.join(changes)}); give this "
             "one its own hydra.sweeper.study_name"
         )
+
+
+def _digest(file: str) -> str:
+    """A short fingerprint: other data under the same name are other data."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def _flatten(prefix: str, node: Any, flat: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ def train_once(cfg: DictConfig) -> None:
     from sweep.training.preflight import preflight
     from sweep.training.run import EpochReport, Verdict
 
-    progress = make_progress(n_trials=1, n_finished=0)
+    progress = make_progress(n_trials=1, standing=lambda: (1, None))
     progress.message(f"building graphs and model, then training in {folder}")
     context = Context.get(cfg, dataset)
     progress.show(preflight(context, stages))

@@ -36,6 +36,14 @@ from sweep.errors import InputError, unknown
 __all__ = ["SearchSpace"]
 
 
+# Parts of the configuration that all trials of a study share, and why.
+_FIXED = {
+    "heads": "all trials of a study have the same data",
+    "objective": "all trials of a study are judged alike",
+    "search": "it describes the study, not a trial",
+}
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """What a study searches.
@@ -93,6 +101,8 @@ class SearchSpace:
         return {key: self._default(key, cfg) for key in self.distributions}
 
     def _default(self, key: str, cfg: DictConfig) -> Any:
+        if reason := _FIXED.get(key.partition(".")[0]):
+            raise InputError(f"hydra.sweeper.params['{key}']: cannot be searched: {reason}")
         node: Any = cfg
         walked: list[str] = []
         for part in key.split("."):

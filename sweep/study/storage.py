@@ -48,6 +48,25 @@ class FileLock:
             self._handle = None
 
 
+class _JournalLock(FileLock):
+    """The lock under which Optuna appends to a journal, first cutting off a torn last line.
+
+    Such a line is left by a crash or a full disk; it would swallow the next record and make the
+    journal unreadable from then on.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(journal.with_suffix(".lock"))
+        self._journal = journal
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        """Take the lock and repair the journal."""
+        taken = super().acquire(blocking=blocking)
+        if taken:
+            _repair(self._journal)
+        return taken
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock at ``path`` for a block."""
@@ -60,16 +79,12 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def open_journal(path: Path) -> JournalStorage:
-    """Open or create a journal; a line torn by a crash is cut off first.
+    """Open or create a journal; a line torn by a crash is cut off before the next is written.
 
-    Optuna's own journal locks outlive a killed holder by 30 s; ours do not. A torn last line would
-    swallow the next record and make the journal unreadable from then on.
+    Optuna's own journal locks outlive a killed holder by 30 s; ours do not.
     """
-    lock_path = path.with_suffix(".lock")
-    with locked(lock_path):
-        _repair(path)
     # The base class of Optuna's locks is private; what it asks for is acquire and release.
-    lock: Any = FileLock(lock_path)
+    lock: Any = _JournalLock(path)
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
@@ -77,7 +92,10 @@ def _repair(path: Path) -> None:
     if not path.exists():
         return
     with path.open("rb+") as file:
-        content = file.read()
-        end = content.rfind(b"\n") + 1
-        if end < len(content):
-            file.truncate(end)
+        size = file.seek(0, os.SEEK_END)
+        if not size:
+            return
+        file.seek(size - 1)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)

@@ -9,7 +9,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from sweep.errors import InputError
+from sweep.errors import InputError, TrainingError
 
 __all__ = ["StudySweeper"]
 
@@ -83,7 +83,7 @@ class StudySweeper(Sweeper):
         from sweep.data.dataset import load
         from sweep.study.definition import check_same, definition
         from sweep.study.finish import finish
-        from sweep.study.optimization import open_study
+        from sweep.study.optimization import make_sampler, open_study
         from sweep.study.space import SearchSpace
         from sweep.study.trials import TrialQueue
 
@@ -98,13 +98,21 @@ class StudySweeper(Sweeper):
         check_same(study, definition(base, space), str(folder))
 
         queue = TrialQueue(
-            study, folder, n_trials=self.n_trials, max_failure_rate=self.max_failure_rate
+            study,
+            folder,
+            lambda number: make_sampler(self.sampler, seed=base.seed, number=number),
+            n_trials=self.n_trials,
+            max_failure_rate=self.max_failure_rate,
         )
         done = len(queue.finished()) >= self.n_trials
         if not done:
             from sweep.study.worker import Worker
 
-            done = Worker(self, study, queue, folder, space, base, dataset).run()
+            try:
+                done = Worker(self, study, queue, folder, space, base, dataset).run()
+            except TrainingError:  # too many trials failed; the others may still be an answer
+                finish(folder, self.study_name)
+                raise
         finish(folder, self.study_name)
         if not done:
             raise KeyboardInterrupt

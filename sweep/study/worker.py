@@ -9,13 +9,15 @@ from typing import Any
 
 import optuna
 from hydra.core.utils import run_job
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial, TrialState
 
 from sweep.checks import check_config
 from sweep.data.dataset import DataSet
-from sweep.errors import TrainingError
+from sweep.errors import SweepError, TrainingError
 from sweep.progress import Progress, make_progress
 from sweep.study.balanced import balanced_parameters
 from sweep.study.interrupt import GracefulStop
@@ -61,9 +63,7 @@ class Worker:
         self.space = space
         self.base = base
         self.dataset = dataset
-        self.progress: Progress = make_progress(
-            n_trials=queue.n_trials, n_finished=len(queue.finished())
-        )
+        self.progress: Progress = make_progress(n_trials=queue.n_trials, standing=queue.standing)
 
     def run(self) -> bool:
         """Work until the study is done; returns False if the user stopped it before.
@@ -77,11 +77,15 @@ class Worker:
         self._enqueue_references(context)
         with self.progress, GracefulStop() as stop:
             while not stop.requested:
-                claim = self.queue.claim()
+                claim = self.queue.claim(lambda: stop.requested)
                 if claim is None:
-                    return True
+                    break
                 try:
                     self._work_on(claim, stop)
+                except OSError as error:  # a full disk, say: not the fault of these weights
+                    raise SweepError(
+                        f"{error}; run again to go on with trial {claim.trial.number}"
+                    ) from error
                 finally:
                     claim.release()
         return len(self.queue.finished()) >= self.queue.n_trials
@@ -111,7 +115,12 @@ class Worker:
         trial = claim.trial
         params = {key: _suggest(trial, key, dist) for key, dist in
                   self.space.distributions.items()}  # fmt: skip
-        cfg = self.sweeper.compose(self.space.overrides(params), number=trial.number)
+        try:
+            cfg = self.sweeper.compose(self.space.overrides(params), number=trial.number)
+            n_epochs = check_config(without_hydra(cfg))[-1].end + 1
+        except (SweepError, HydraException, OmegaConfBaseException) as error:
+            self._fail(trial, error)
+            return
         role = trial.user_attrs.get("role")
         frozen = self.study.get_trials(deepcopy=False)[trial.number]
         reported = set(frozen.intermediate_values)
@@ -127,12 +136,14 @@ class Worker:
                 return Verdict.PRUNE
             return Verdict.STOP if stop.requested else Verdict.CONTINUE
 
-        def task(task_cfg: DictConfig) -> Outcome:
+        def task(task_cfg: DictConfig) -> Outcome | Exception:
             folder = self.folder / "trials" / f"{trial.number:04d}"
             entries = {"number": trial.number, "role": role, "params": params}
-            return train_trial(task_cfg, self.dataset, folder, after_epoch, entries=entries)
+            try:
+                return train_trial(task_cfg, self.dataset, folder, after_epoch, entries=entries)
+            except Exception as error:  # raised from here Hydra would print lines of its own
+                return error
 
-        n_epochs = check_config(without_hydra(cfg))[-1].end + 1
         self.progress.trial_started(trial.number, _describe(role, params), n_epochs)
         done = run_job(
             task_function=task,
@@ -142,12 +153,13 @@ class Worker:
             hydra_context=self.sweeper.hydra_context,
             configure_logging=False,
         )
-        try:
-            outcome: Outcome = done.return_value
-        except Exception as error:  # whatever went wrong is this trial's; the study goes on
-            self._fail(trial, error)
+        result: Outcome | Exception = done.return_value
+        if isinstance(result, OSError):
+            raise result
+        if isinstance(result, Exception):  # whatever else went wrong is this trial's
+            self._fail(trial, result)
         else:
-            self._tell(trial, outcome)
+            self._tell(trial, result)
 
     def _tell(self, trial: Trial, outcome: Outcome) -> None:
         if outcome.state == "COMPLETE":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 import losses
 from sweep.checks import model_settings
 from sweep.data.build import build_graphs
+from sweep.data.configurations import Configuration
 from sweep.data.dataset import DataSet
 from sweep.data.graphs import Graphs, batches
 from sweep.data.statistics import model_statistics, reference_deviations
@@ -60,6 +61,7 @@ class Context:
         n_multipoles = (settings.atomic_multipoles_max_l + 1) ** 2
         self._graphs: dict[str, Graphs] = {}
         for split, configurations in dataset.splits():
+            _check_periodicity(configurations)
             self._graphs[split] = build_graphs(
                 configurations,
                 elements=dataset.elements,
@@ -182,6 +184,18 @@ class Context:
                     f"{where} has the same value everywhere in the training set, so its error has "
                     "no scale"
                 )
+
+
+def _check_periodicity(configurations: Sequence[Configuration]) -> None:
+    """The electrostatics of the models knows molecules and crystals, no slabs or wires."""
+    for configuration in configurations:
+        pbc = configuration.pbc
+        if pbc.any() and not pbc.all():
+            flags = " ".join("FT"[int(flag)] for flag in pbc)
+            raise InputError(
+                f'{configuration.where}: pbc="{flags}"; a model of charges needs a molecule '
+                "(F F F) or a cell that is periodic in all directions (T T T)"
+            )
 
 
 def _device(name: str) -> torch.device:

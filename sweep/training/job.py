@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from sweep.checks import check_config
 from sweep.config import ObjectiveConfig, TrainerConfig
 from sweep.data.dataset import DataSet
+from sweep.errors import DamagedRecordError
 from sweep.recording.files import read_json, write_json
 from sweep.recording.trial import environment
 from sweep.training.context import Context
@@ -46,7 +47,10 @@ def train_trial(
     stages = check_config(cfg)
     context = Context.get(cfg, dataset)
     path = folder / "trial.json"
-    before = read_json(path)
+    try:
+        before = read_json(path)
+    except ValueError:  # damaged; only the time spent so far is lost
+        before = {}
     content: dict[str, Any] = {
         "fit_name": cfg.fit_name,
         "started": _now(),
@@ -67,7 +71,8 @@ def train_trial(
     }  # fmt: skip
     write_json(path, content)
     began = time.perf_counter()
-    try:
+
+    def train() -> tuple[Run, Outcome]:
         run = Run(
             context,
             stages,
@@ -77,7 +82,15 @@ def train_trial(
             fit_name=cfg.fit_name,
             seed=cfg.seed,
         )
-        outcome = run.train(after_epoch)
+        return run, run.train(after_epoch)
+
+    try:
+        try:
+            run, outcome = train()
+        except DamagedRecordError as error:
+            content["restarted"] = str(error)
+            _set_aside(folder)
+            run, outcome = train()
     except Exception as error:
         reason = str(error) or type(error).__name__
         content |= {"state": "FAILED", "reason": reason, "traceback": traceback.format_exc()}
@@ -95,6 +108,15 @@ def train_trial(
         content["finished"] = _now()
         write_json(path, content)
     return outcome
+
+
+def _set_aside(folder: Path) -> None:
+    """Move what a trial recorded into ``damaged/``, so that it begins again and nothing is lost."""
+    aside = folder / "damaged" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    aside.mkdir(parents=True)
+    for pattern in ("*.pt", "*.parquet", "logs"):
+        for path in folder.glob(pattern):
+            path.rename(aside / path.name)
 
 
 def _now() -> str:

@@ -15,7 +15,7 @@ import torch
 
 from losses import WeightedLoss
 from sweep.config import ObjectiveConfig, TrainerConfig
-from sweep.errors import TrainingError
+from sweep.errors import DamagedRecordError, TrainingError
 from sweep.recording.trial import TrialRecord
 from sweep.schedule import Stage
 from sweep.training import checkpoint
@@ -124,6 +124,7 @@ class Run:
             fit_name,
             last_epoch=self._epoch - 1,
             log_size=0 if saved is None else saved["log_size"],
+            n_steps=self._step,
         )
 
     def train(self, after_epoch: Callable[[EpochReport], Verdict]) -> Outcome:
@@ -275,7 +276,7 @@ class Run:
         if self.context.has_split("test"):
             best = checkpoint.load(self.folder / "best.pt", self.context.device)
             if best is None:
-                raise TrainingError(f"{self.folder / 'best.pt'}: missing")
+                raise DamagedRecordError(f"{self.folder / 'best.pt'}: missing")
             self._member.model.load_state_dict(best["model"])
             stage = self._stage_of(outcome.epoch)
             metrics = self.context.evaluate("test", self._losses[stage.index])

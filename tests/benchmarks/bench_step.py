@@ -13,12 +13,13 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from losses import WeightedLoss
 from sweep.checks import check_config
@@ -47,6 +48,7 @@ def main() -> None:
     context = Context(cfg, load(cfg.heads, seed=cfg.seed))
     loss = WeightedLoss(stage.loss, device=context.device)
     member = Member(context.model, OmegaConf.to_object(cfg.trainer), stage)
+    parameters, clip_grad = list(context.model.parameters()), cfg.trainer.clip_grad
 
     with tempfile.TemporaryDirectory() as folder:
         record = TrialRecord(Path(folder), "bench")
@@ -69,16 +71,19 @@ def main() -> None:
             step += len(values)
             return len(values)
 
+        def bare_step(ref: Mapping[str, Tensor], periodic: bool) -> None:
+            pred = member.model(ref, periodic=periodic, compute_stress=False, training=True)
+            total = loss(pred=pred, ref=ref)
+            member.optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, clip_grad)
+            member.optimizer.step()
+            member.ema.update()
+
         def bare(epoch: int) -> int:
             count = 0
             for ref, periodic in context.batches("train", seed=0, epoch=epoch):
-                pred = member.model(ref, periodic=periodic, compute_stress=False, training=True)
-                total = loss(pred=pred, ref=ref)
-                member.optimizer.zero_grad(set_to_none=True)
-                total.backward()
-                torch.nn.utils.clip_grad_norm_(member.model.parameters(), cfg.trainer.clip_grad)
-                member.optimizer.step()
-                member.ema.update()
+                bare_step(ref, periodic)
                 count += 1
             return count
 

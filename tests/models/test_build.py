@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from sweep.errors import InputError
-from sweep.models import DataStatistics, LocalChargesConfig, build, check_settings
 from sweep.libraries import e3nn, gate_dict, interaction_classes, quiet
+from sweep.models import DataStatistics, LocalChargesConfig, build, check_settings
 from sweep.models.settings import GATES, INTERACTIONS
 
 CONF = Path(__file__).parents[2] / "conf" / "model"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sweep.errors import InputError
+from sweep.libraries import GTOElectrostaticEnergy, GTOElectrostaticFeatures, quiet
 from sweep.models.electrostatics import (
     COULOMB_CONSTANT as K,
 )
@@ -20,7 +21,6 @@ from sweep.models.electrostatics import (
     MoleculeElectrostatics,
     PeriodicElectrostatics,
 )
-from sweep.libraries import GTOElectrostaticEnergy, GTOElectrostaticFeatures, quiet
 
 WIDTH = 0.9
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,9 @@ Properties=species:S:1:pos:R:3:REF_forces:R:3 REF_energy={energy} pbc="F F F"
 H 0.0 0.8 -0.5 0.0 0.1 0.0
 H 0.0 -0.8 -0.5 0.0 0.0 0.1
 """
+
+
+LIMIT = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -46,16 +50,27 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def command(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Result]:
+) -> Iterator[Callable[..., Result]]:
     """``python -m sweep`` with the given arguments, in this process."""
+
+    def too_long(*_: object) -> None:
+        pytest.fail(f"the command did not end within {LIMIT} s")
+
+    previous = signal.signal(signal.SIGALRM, too_long)
 
     def run(*arguments: str) -> Result:
         monkeypatch.setattr(sys, "argv", ["sweep", *arguments])
         capsys.readouterr()
-        status = main()
+        # Of what is tested like this nothing trains, which would take minutes to find out.
+        signal.setitimer(signal.ITIMER_REAL, LIMIT)
+        try:
+            status = main()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         return Result(status, *capsys.readouterr())
 
-    return run
+    yield run
+    signal.signal(signal.SIGALRM, previous)
 
 
 @pytest.fixture

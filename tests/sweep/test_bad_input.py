@@ -60,6 +60,8 @@ ON_THE_COMMAND_LINE = {
     "no weight above 0": (["loss=[forces]", "loss.forces.weight=0"], ["loss", "above 0"]),
     "key": (["sead=1"], ["'sead'", "'seed'"]),
     "added key": (["+sead=1"], ["'sead'", "'seed'"]),
+    "added key of the trainer": (["+trainer.batch_siz=3"], ["trainer.batch_siz", "'batch_size'"]),
+    "added key of a stage": (["+train_schedule.0.lrr=3"], ["train_schedule.0.lrr", "'lr'"]),
     "key of the trainer": (["trainer.batch_siz=3"], ["trainer.batch_siz", "'batch_size'"]),
     "key of the model": (["model.r_mx=3"], ["model.r_mx", "'r_max'"]),
     "added key of the model": (["+model.r_mx=3"], ["model", "'r_mx'", "'r_max'"]),
@@ -119,7 +121,7 @@ SEARCHES = {
     "no search": (["-m"], ["hydra.sweeper.params", "empty"]),
     "a parameter without a key": (
         [*SMOKE, "loss.dipole.weight=interval(1, 2)"],
-        ["hydra.sweeper.params['loss.dipole.weight']", "'dipole'", "'dipole_per_atom'"],
+        ["hydra.sweeper.params['loss.dipole.weight']", "'dipole'", "valid: atomic_multipoles"],
     ),
     "a parameter of a stage without a loss": (
         [*SMOKE, "train_schedule.1.loss.forces.weight=interval(1, 2)"],
@@ -154,6 +156,10 @@ SEARCHES = {
     "fractions for a whole number": (
         [*SMOKE, "trainer.batch_size=interval(1, 20)"],
         ["trainer.batch_size", "interval(1.0, 20.0)", "Integer"],
+    ),
+    "fractions for the seed": (
+        [*SMOKE, "+seed=interval(0, 3)"],
+        ["hydra.sweeper.params['seed']", "Integer"],
     ),
     "no trial": ([*SMOKE, "hydra.sweeper.n_trials=0"], ["hydra.sweeper.n_trials", "got 0"]),
     "trials that are a word": ([*SMOKE, "hydra.sweeper.n_trials=many"], ["n_trials", "'many'"]),

@@ -167,12 +167,19 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_named(train, tmp_path):
     assert not (tmp_path / "a" / "checkpoint.pt").exists()
 
 
-def test_a_damaged_checkpoint_is_named(train, tmp_path):
-    train("a", stop_after=0)
-    path = tmp_path / "a" / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match=r"checkpoint\.pt: damaged"):
-        train("a")
+@pytest.mark.parametrize("name", ["checkpoint.pt", "breakdown.parquet", "metrics.parquet"])
+def test_a_trial_with_a_damaged_file_begins_again_and_keeps_it(train, tmp_path, name):
+    whole, _ = train("whole")
+    train("a", stop_after=1)
+    path = tmp_path / "a" / name
+    damaged = path.read_bytes()[:1000]
+    path.write_bytes(damaged)
+    outcome, reports = train("a")
+    assert outcome == whole
+    assert [report.epoch for report in reports] == [0, 1, 2, 3]
+    assert name in read_json(tmp_path / "a" / "trial.json")["restarted"]
+    (aside,) = (tmp_path / "a" / "damaged").iterdir()
+    assert (aside / name).read_bytes() == damaged
 
 
 def test_stages_with_their_own_terms(train, tmp_path):

@@ -1,0 +1,58 @@
+"""Choices of the user's that must go together, or be refused by name."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+
+from sweep.checks import check_config
+from sweep.config import register
+from sweep.errors import InputError
+from sweep.schedule import CONF_DIR
+from sweep.study.optimization import open_study
+from sweep.study.space import SearchSpace
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_sampler_and_pruner_suits_every_experiment(experiment, tmp_path):
+    register()
+    pairs = itertools.product(options("hydra/sweeper/sampler"), options("hydra/sweeper/pruner"))
+    for sampler, pruner in pairs:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            cfg = hydra_compose(
+                "config",
+                [
+                    f"+experiment={experiment}",
+                    f"hydra/sweeper/sampler={sampler}",
+                    f"hydra/sweeper/pruner={pruner}",
+                ],
+                return_hydra_config=True,
+            ).hydra.sweeper
+        open_study(tmp_path / sampler / pruner, "study", cfg.sampler, cfg.pruner, seed=0)
+
+
+@pytest.mark.parametrize(
+    "key", ["heads.water_clusters.E0s", "objective.statistic", "search.balance_prior"]
+)
+def test_what_all_trials_share_is_not_searched(compose, key):
+    space = SearchSpace.parse({key: "choice(a, b)"}, [])
+    with pytest.raises(InputError, match=rf"{key}'\]: cannot be searched"):
+        space.defaults(compose())
+
+
+@pytest.mark.parametrize("key", ["sead", "trainer.batchsize", "train_schedule.0.rate"])
+def test_an_added_key_is_no_way_past_the_schema(compose, key):
+    with pytest.raises(InputError, match=key.split(".")[-1]):
+        check_config(compose(f"+{key}=1"))
+
+
+def test_a_stage_loss_that_is_a_number_is_refused(compose):
+    with pytest.raises(InputError, match=r"train_schedule\.0\.loss.*got 3"):
+        check_config(compose("train_schedule.0.loss=3"))

@@ -1,0 +1,94 @@
+"""The printed answer holds the numbers."""
+
+import re
+
+from sweep.report.summary import summarise, write_summary
+from sweep.report.terminal import print_study, print_trial
+
+
+def cells(text, row):
+    """The cells of the rows whose first cell is ``row``."""
+    lines = [re.split(r"[│┃]", line) for line in text.splitlines()]
+    return [
+        [c.strip() for c in line[1:-1]]
+        for line in lines
+        if len(line) > 2 and line[1].strip() == row
+    ]
+
+
+def test_errors_in_natural_units_and_their_change(study_folder, capsys):
+    print_study(summarise(study_folder, "mine"))
+    out = capsys.readouterr().out
+    assert "study mine: 6 trials (3 complete, 1 failed, 1 pruned, 1 running)" in out
+    assert cells(out, "energy") == [
+        ["energy", "meV/atom", "validation", "1.5", "1.2 (-20%)", "0.8 (-50%)"]
+    ]
+    assert cells(out, "forces")[0] == [
+        "forces", "meV/Å", "validation", "50.0", "40.0 (-20%)", "25.0 (-50%)",
+    ]  # fmt: skip
+    tests = [row for row in cells(out, "") if row[2:3] == ["test"]]
+    assert tests[1] == ["", "", "test", "62.5", "50.0 (-20%)", "31.2 (-50%)"]
+    assert cells(out, "score") == [
+        ["score", "", "validation", "0.2000", "0.1600 (-20%)", "0.1000 (-50%)"]
+    ]
+    assert tests[2] == ["", "", "test", "0.2500", "0.2000 (-20%)", "0.1250 (-50%)"]
+
+
+def test_the_balance_and_the_weights(study_folder, capsys):
+    print_study(summarise(study_folder, "mine"))
+    out = capsys.readouterr().out
+    assert cells(out, "forces")[1] == ["forces"] + ["100   54.5%"] * 3
+    assert cells(out, "esps") == [["esps"] + ["2   18.2%"] * 3]
+    assert cells(out, "dominant") == [["dominant"] + ["forces"] * 3]
+    assert cells(out, "starved (below 1 %)")[0][1:] == ["none"] * 3
+    assert cells(out, "effective number of terms")[0][1:] == ["2.7 of 3"] * 3
+    best = summarise(study_folder, "mine").references["best"]
+    block = "".join(f"    {line}\n" for line in best.loss_block().splitlines())
+    assert f"best weights, trial 2:\n\n{block}" in out
+
+
+def test_where_everything_lies(study_folder, capsys):
+    study = summarise(study_folder, "mine")
+    print_study(study)
+    before = capsys.readouterr().out
+    assert f"everything lies in {study_folder}" in before.replace("\n", "")
+    assert "best_loss.yaml" not in before
+    write_summary(study)
+    print_study(study)
+    after = capsys.readouterr().out
+    for name in ("best_loss.yaml", "summary.json", "trials/"):
+        assert re.search(rf"^  {re.escape(name)}", after, re.MULTILINE)
+
+
+def test_a_study_without_a_complete_trial(make_trial, tmp_path, capsys):
+    make_trial(0, role="default", state="STOPPED")
+    (make_trial(1) / "trial.json").write_text("{")
+    print_study(summarise(tmp_path, "mine"))
+    out = capsys.readouterr().out
+    assert "1 trials (1 stopped)" in out
+    assert "left out, no readable trial.json" in out
+    assert "best weights" not in out
+
+
+def test_one_training(make_trial, capsys):
+    folder = make_trial(0)
+    print_trial(folder)
+    out = capsys.readouterr().out
+    assert cells(out, "forces")[0] == ["forces", "meV/Å", "validation", "50.0"]
+    assert cells(out, "forces")[1] == ["forces", "100   54.5%"]
+    assert str(folder) in out.replace("\n", "")
+
+
+def test_a_training_that_recorded_nothing(tmp_path, capsys):
+    print_trial(tmp_path)
+    assert "nothing was recorded" in capsys.readouterr().out
+
+
+def test_a_term_that_only_one_loss_has(make_trial, tmp_path, capsys):
+    make_trial(0, role="default")
+    make_trial(1, factor=0.5, loss={"forces": {"weight": 3.0}})
+    print_study(summarise(tmp_path, "mine"))
+    out = capsys.readouterr().out
+    assert cells(out, "esps") == [["esps", "2   18.2%", "-"]]
+    assert cells(out, "forces")[1] == ["forces", "100   54.5%", "3  100.0%"]
+    assert cells(out, "effective number of terms")[0][1:] == ["2.7 of 3", "1.0 of 1"]

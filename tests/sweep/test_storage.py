@@ -1,0 +1,102 @@
+"""The journal and the locks outlive whatever kills a process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+
+from sweep.study.storage import FileLock, locked, open_journal
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def study_at(path: Path) -> optuna.Study:
+    return optuna.create_study(study_name="s", storage=open_journal(path), load_if_exists=True)
+
+
+def numbers(path: Path) -> list[int]:
+    return [trial.number for trial in study_at(path).get_trials()]
+
+
+@pytest.mark.parametrize("torn", [b'{"op_code": 4, "wor', b"{", b'{"a": 1}', b"\xff\xfe\x00"])
+def test_a_torn_last_line_costs_nothing_else(tmp_path, torn):
+    path = tmp_path / "study.journal"
+    study_at(path).ask()
+    complete = path.read_bytes()
+    with path.open("ab") as file:
+        file.write(torn)
+    study = study_at(path)
+    assert path.read_bytes().startswith(complete)
+    study.tell(study.ask(), 1.0)
+    study_at(path).ask()
+    assert numbers(path) == [0, 1, 2]
+    for line in path.read_text().splitlines():
+        json.loads(line)
+
+
+def test_a_journal_that_is_only_a_torn_line(tmp_path):
+    path = tmp_path / "study.journal"
+    path.write_bytes(b'{"op_co')
+    study_at(path).ask()
+    assert numbers(path) == [0]
+
+
+def test_two_handles_see_each_other(tmp_path):
+    first, second = study_at(tmp_path / "j"), study_at(tmp_path / "j")
+    first.ask()
+    second.ask()
+    assert (
+        [t.number for t in first.get_trials()] == [t.number for t in second.get_trials()] == [0, 1]
+    )
+
+
+def test_a_lock_excludes_and_is_given_back(tmp_path):
+    path = tmp_path / "locks" / "a.lock"
+    first, second = FileLock(path), FileLock(path)
+    assert first.acquire()
+    assert not second.acquire(blocking=False)
+    first.release()
+    first.release()  # giving back what one does not hold changes nothing
+    assert second.acquire(blocking=False)
+    assert not first.acquire(blocking=False)
+    second.release()
+
+
+def test_a_lock_is_given_back_on_an_error(tmp_path):
+    path = tmp_path / "a.lock"
+    with pytest.raises(RuntimeError), locked(path):
+        raise RuntimeError
+    assert FileLock(path).acquire(blocking=False)
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from sweep.study.storage import FileLock
+assert FileLock(Path(sys.argv[1])).acquire()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    path = tmp_path / "a.lock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        lock = FileLock(path)
+        assert not lock.acquire(blocking=False)
+        os.kill(holder.pid, signal.SIGKILL)
+        assert lock.acquire()
+        lock.release()
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
