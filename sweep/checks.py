@@ -69,7 +69,6 @@ def check_config(cfg: DictConfig) -> list[Stage]:
             f"{', '.join(sorted(missing))}: no value given; set it in the config or on the "
             "command line"
         )
-    _check_keys(plain)
     for key, choices in _CHOICES.items():
         value = OmegaConf.select(cfg, key)
         if value not in choices:
@@ -89,16 +88,6 @@ def check_config(cfg: DictConfig) -> list[Stage]:
     stages = resolve_stages(plain["train_schedule"], plain["loss"])
     _check_reference(plain["search"]["reference"], stages)
     return stages
-
-
-def _check_keys(plain: dict[str, Any]) -> None:
-    """Refuse keys that ``+key=value`` added: Hydra lets them past the schema."""
-    try:
-        OmegaConf.merge(OmegaConf.structured(Config), plain)
-    except (ConfigKeyError, ConfigAttributeError) as error:
-        where, _, name = str(error.full_key).rpartition(".")
-        valid = [str(key) for key in error.parent_node or ()]
-        raise InputError(unknown("key", name, valid, where=where or None)) from error
 
 
 def model_settings(cfg: DictConfig) -> LocalChargesConfig:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from sweep.errors import InputError
 from sweep.study.space import SearchSpace
 
-__all__ = ["check_same", "definition"]
+__all__ = ["changes", "check_same", "definition"]
 
 # They change where a training runs, not what it computes.
 _FREE = ("trainer.device", "trainer.num_threads")
@@ -52,16 +52,20 @@ def check_same(study: optuna.Study, new: Mapping[str, Any], folder: str) -> None
     if old is None or not study.get_trials(deepcopy=False):  # an attempt that began no trial
         study.set_user_attr("definition", dict(new))
         return
-    changes = [
+    if differ := changes(old, new):
+        raise InputError(
+            f"{folder}: holds a study with another definition ({differ}); give this one its own "
+            "hydra.sweeper.study_name"
+        )
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What differs between two definitions, in one line."""
+    return "; ".join(
         f"{key}: {old.get(key, '(none)')} -> {new.get(key, '(none)')}"
         for key in sorted({*old, *new})
         if old.get(key, "(none)") != new.get(key, "(none)")
-    ]
-    if changes:
-        raise InputError(
-            f"{folder}: holds a study with another definition ({'; '.join(changes)}); give this "
-            "one its own hydra.sweeper.study_name"
-        )
+    )
 
 
 def _digest(file: str) -> str:

@@ -9,6 +9,10 @@ from omegaconf import DictConfig
 
 from sweep.checks import check_config
 from sweep.data.dataset import load
+from sweep.errors import InputError
+from sweep.recording.files import read_json
+from sweep.study.definition import changes, definition
+from sweep.study.space import SearchSpace
 
 __all__ = ["train_once"]
 
@@ -24,6 +28,16 @@ def train_once(cfg: DictConfig) -> None:
     stages = check_config(cfg)
     dataset = load(cfg.heads, seed=cfg.seed)
     folder = Path(HydraConfig.get().runtime.output_dir)
+    defined = definition(cfg, SearchSpace())
+    try:
+        before = read_json(folder / "trial.json").get("definition")
+    except ValueError:  # damaged: it is written anew
+        before = None
+    if before is not None and (differ := changes(before, defined)):
+        raise InputError(
+            f"{folder}: holds a training with another configuration ({differ}); give this one its "
+            "own hydra.run.dir"
+        )
 
     from sweep.progress import make_progress
     from sweep.report.terminal import print_trial
@@ -45,7 +59,7 @@ def train_once(cfg: DictConfig) -> None:
             progress.epoch(report)
             return Verdict.STOP if stop.requested else Verdict.CONTINUE
 
-        entries = {"number": 0, "role": "default", "params": {}}
+        entries = {"number": 0, "role": "default", "params": {}, "definition": defined}
         outcome = train_trial(cfg, dataset, folder, after_epoch, entries=entries)
         progress.trial_ended(outcome.state, outcome.score)
     print_trial(folder)

@@ -56,3 +56,35 @@ def test_two_workers_share_a_study_and_draw_different_weights(tmp_path, tiny_ove
     records = [json.loads((folder / "trial.json").read_text()) for folder in folders]
     assert [record["number"] for record in records] == [0, 1, 2, 3, 4]
     assert len({json.dumps(record["params"]) for record in records}) == 5
+
+
+def test_a_training_goes_on_with_its_own_configuration_only(tmp_path, tiny_overrides):
+    def once(*more: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "sweep", "+experiment=smoke", *tiny_overrides]
+        return subprocess.run(
+            [*command, "hydra.run.dir=once", *more],
+            cwd=tmp_path, capture_output=True, encoding="utf-8", check=False, timeout=300,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    assert once().returncode == 0
+    record = (tmp_path / "once" / "trial.json").read_text()
+    done = once("seed=5")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "seed: 0 -> 5" in done.stderr
+    assert (tmp_path / "once" / "trial.json").read_text() == record
+    assert once("trainer.num_threads=2").returncode == 0
+
+
+def test_two_workers_may_end_together(tmp_path, tiny_overrides):
+    assert run(tmp_path, *tiny_overrides, "hydra.sweeper.n_trials=1").returncode == 0
+    script = (
+        "from pathlib import Path; from sweep.study.finish import finish\n"
+        "for _ in range(4): finish(Path('outputs/smoke'), 'smoke')"
+    )
+    workers = [
+        subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]

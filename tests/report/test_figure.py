@@ -35,6 +35,8 @@ def test_bars_are_the_errors_relative_to_the_default(study_folder, monkeypatch):
     # energy, forces and the score; of default, balanced and best
     for group, ratio in zip(heights, (1.0, 0.8, 0.5), strict=True):
         assert group == pytest.approx([ratio] * 3)
+    lefts = [group[0].get_x() for group in left.containers]
+    assert lefts == sorted(lefts)  # in the order of the legend
     assert [text.get_text() for text in left.get_legend().get_texts()] == [
         "default (trial 0)", "balanced (trial 1)", "best (trial 2)",
     ]  # fmt: skip
