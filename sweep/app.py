@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from sweep.checks import omegaconf_message
 from sweep.config import register
-from sweep.errors import SweepError, unknown
+from sweep.errors import InputError, SweepError, unknown
 from sweep.schedule import CONF_DIR
 
 __all__ = ["main"]
@@ -57,6 +57,11 @@ def main() -> int:
         train()
     except (SweepError, HydraException, OmegaConfBaseException, YAMLError, OSError) as error:
         return _report(error)
+    except (ValueError, RuntimeError) as error:
+        empty = [word for word in sys.argv[1:] if word.endswith("=null")]
+        if not empty or not _raised_by_hydra(error):
+            raise
+        return _report(InputError(f"{', '.join(empty)}: {error}"))
     except KeyboardInterrupt:
         print("stopped; run again to resume", file=sys.stderr)
         return INTERRUPTED
@@ -70,6 +75,15 @@ def _overrides_last(argv: list[str]) -> None:
     given = argv[1:]
     overrides = [w for w in given if w.startswith("~") or ("=" in w and w[0] != "-")]
     argv[1:] = [word for word in given if word not in overrides] + overrides
+
+
+def _raised_by_hydra(error: Exception) -> bool:
+    """Whether an error of Python's own kinds comes from Hydra, as of a group set to null."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    name = "" if traceback is None else str(traceback.tb_frame.f_globals.get("__name__"))
+    return name.startswith("hydra.")
 
 
 def _report(error: Exception) -> int:

@@ -56,6 +56,8 @@ ON_THE_COMMAND_LINE = {
         ["train_schedule.0.loss={forces: -3}"],
         ["train_schedule.0.loss.forces.weight", "-3"],
     ),
+    "a group that is null": (["trainer=null"], ["trainer=null", "must be a string or a list"]),
+    "no sweeper": (["-m", "hydra.sweeper=null"], ["hydra.sweeper=null", "not configured"]),
     "no term": (["loss=[]"], ["loss", "no term"]),
     "no weight above 0": (["loss=[forces]", "loss.forces.weight=0"], ["loss", "above 0"]),
     "key": (["sead=1"], ["'sead'", "'seed'"]),
