@@ -22,6 +22,7 @@ with quiet():
 
 __all__ = ["build_graphs"]
 
+FAR = 30.0  # Å from the origin; a molecule beyond is moved there to search its neighbours
 CLOSEST = 0.1  # Å; two atoms nearer than that are one atom written twice
 
 
@@ -105,9 +106,12 @@ def _arrays(
     if not node_attrs.any(axis=1).all():
         unknown = int(numbers[~node_attrs.any(axis=1)][0])
         raise InputError(f"{configuration.where}: element {unknown} is not one of {list(elements)}")
+    # mace-torch puts a molecule into a cell that grows with its distance from the origin, and
+    # searches all of it: at 100 Å that takes a second, further out minutes.
+    far = not configuration.periodic and np.abs(positions).max() > FAR
     # It writes into the cell and wants built-in booleans. For a molecule it returns a large cell.
     edge_index, shifts, unit_shifts, cell = get_neighborhood(
-        positions=positions,
+        positions=positions - positions.mean(axis=0) if far else positions,
         cutoff=r_max,
         pbc=tuple(configuration.pbc.tolist()),
         cell=configuration.cell.copy(),

@@ -1,3 +1,5 @@
+import dataclasses
+
 import ase
 import numpy as np
 import pytest
@@ -252,3 +254,15 @@ def test_errors_name_the_configuration(files, configurations, frames):
     twice = read_configurations(files.write(*frames), INFO, ARRAYS)
     with pytest.raises(InputError, match=r"configuration 2: atoms 1 and 4 are 0.000 Å apart"):
         graphs_of(twice, multipoles_max_l=0)
+
+
+def test_a_molecule_far_from_the_origin_has_the_same_neighbours(configurations):
+    """Without a RuntimeWarning of the neighbour list, and in no time."""
+    near = max((c for c in configurations if not c.periodic), key=len)
+    far = dataclasses.replace(near, positions=near.positions + np.array([2e3, -5e4, 1e3]))
+    edges = [
+        {tuple(edge) for edge in graphs_of([c]).batch([0]).tensors["edge_index"].T.tolist()}
+        for c in (near, far)
+    ]
+    assert edges[0] == edges[1]
+    assert edges[0]
