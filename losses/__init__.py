@@ -10,7 +10,7 @@ here is imported with the package.
 """
 
 from losses import balance
-from losses.base import LossError, Term, discover, get, names, register
+from losses.base import LossError, Needs, Term, discover, get, names, register
 from losses.molecules import molecule_index
 from losses.shared import Quantities
 from losses.squares import Squares
@@ -19,6 +19,7 @@ from losses.weighted import Breakdown, WeightedLoss, evaluate
 __all__ = [
     "Breakdown",
     "LossError",
+    "Needs",
     "Quantities",
     "Squares",
     "Term",

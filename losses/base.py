@@ -8,10 +8,10 @@ import inspect
 import math
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from torch import Tensor
 
@@ -38,6 +38,14 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"{guess}valid: {', '.join(names) if names else 'none'}"
 
 
+class Needs(NamedTuple):
+    """What a term needs with one value of a text option; see the same names of `Term`."""
+
+    labels: tuple[str, ...]
+    outputs: tuple[str, ...]
+    mask: str | None
+
+
 @dataclass(frozen=True)
 class Term:
     """One registered loss term.
@@ -53,6 +61,8 @@ class Term:
         unit: unit of the raw value.
         options: names and defaults of the options.
         positive: the options that must be larger than zero.
+        variants: text option -> value -> what the term needs instead; only these values and the
+            default are valid.
         description: first line of the function's docstring.
     """
 
@@ -65,7 +75,20 @@ class Term:
     unit: str
     options: Mapping[str, Option]
     positive: frozenset[str]
+    variants: Mapping[str, Mapping[str, Needs]]
     description: str
+
+    def variant(self, options: Mapping[str, object]) -> Term:
+        """Return the term as it is with these options: with the labels that it then needs.
+
+        Args:
+            options: checked options; others than the text options do not matter.
+        """
+        for option, values in self.variants.items():
+            needs = values.get(str(options.get(option)))
+            if needs is not None:
+                return replace(self, **needs._asdict())
+        return self
 
     def resolve(self, given: Mapping[str, object]) -> dict[str, Option]:
         """Return the full set of options: the defaults, replaced by the checked ``given`` ones.
@@ -92,6 +115,9 @@ class Term:
         if isinstance(default, str):
             if not isinstance(value, str):
                 raise LossError(f"{where} must be a text, got {value!r}")
+            valid = (default, *self.variants.get(option, ()))
+            if value not in valid:
+                raise LossError(f"{where} must not be {value!r}; {nearest(value, valid)}")
             return value
         if isinstance(value, bool) or not isinstance(value, Real):
             raise LossError(f"{where} must be a number, got {value!r}")
@@ -114,13 +140,15 @@ def register(
     mask: str | None = None,
     families: frozenset[str] = CHARGE_AWARE,
     positive: tuple[str, ...] = (),
+    variants: Mapping[str, Mapping[str, Needs]] | None = None,
 ) -> Callable[[TermFunction], TermFunction]:
     """Make a function a loss term.
 
     The function takes the batch's :class:`~losses.shared.Quantities` and returns either
     :class:`~losses.squares.Squares` (a weighted mean of squares, evaluated together with those of
     all other terms) or a scalar tensor. Its keyword-only arguments are the term's options; their
-    defaults fix the type: bool, str or float.
+    defaults fix the type: bool, str or float. The valid values of a text are its default and those
+    of ``variants``.
 
     Raises:
         LossError: if the name is taken or an option has no usable default.
@@ -131,11 +159,12 @@ def register(
             taken = _REGISTRY[name].function
             raise LossError(f"term {name!r} is registered already, by {taken.__module__}")
         options = _options(name, function)
-        for option in positive:
-            if option not in options:
-                raise LossError(
-                    f"term {name!r}: positive option {option!r}: {nearest(option, options)}"
-                )
+        for kind, named in (("positive", positive), ("text", tuple(variants or {}))):
+            for option in named:
+                if option not in options:
+                    raise LossError(
+                        f"term {name!r}: {kind} option {option!r}: {nearest(option, options)}"
+                    )
         description = (inspect.getdoc(function) or "").partition("\n")[0]
         _REGISTRY[name] = Term(
             name=name,
@@ -147,6 +176,7 @@ def register(
             unit=unit,
             options=MappingProxyType(options),
             positive=frozenset(positive),
+            variants=MappingProxyType(dict(variants or {})),
             description=description,
         )
         return function

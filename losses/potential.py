@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from losses.base import register
+from losses.base import Needs, register
 from losses.shared import Quantities
 from losses.squares import Squares
 
 FAMILIES: Final = frozenset({"local_charges", "fixed_point"})
 MASK: Final = "electrostatic_potentials_weight"
+LABEL_MASK: Final = "esps_weight"
 
 
 @register(
@@ -17,16 +18,24 @@ MASK: Final = "electrostatic_potentials_weight"
     mask=MASK,
     families=FAMILIES,
     unit="V^2",
+    variants={
+        "reference": {"label": Needs(labels=("esps",), outputs=("esps",), mask=LABEL_MASK)},
+    },
 )
-def esps(q: Quantities) -> Squares:
+def esps(q: Quantities, *, reference: str = "multipoles") -> Squares:
     """Mean squared error of the electrostatic potential at the atoms.
 
-    ``mean_i( w_g w^V_g (V^ref_i - V_i)^2 )``; V^ref (``pred["esps_dft"]``) is the potential of the
-    reference multipoles, computed by the same electrostatics.
+    ``mean_i( w_g w^V_g (V^ref_i - V_i)^2 )``. With ``reference: multipoles``, V^ref
+    (``pred["esps_dft"]``) is the potential of the reference multipoles, computed by the same
+    electrostatics. With ``reference: label`` it is the potential given in the data
+    (``ref["esps"]``), which MACE_SCF does not have.
     """
     predicted = q.atom_output("esps")
-    reference = q.atom_target("esps_dft", predicted)
-    return Squares(predicted, reference, q.atom_weight(MASK, predicted))
+    if reference == "label":
+        label = q.atom_label("esps", predicted)
+        return Squares(predicted, label, q.atom_weight(LABEL_MASK, predicted))
+    target = q.atom_target("esps_dft", predicted)
+    return Squares(predicted, target, q.atom_weight(MASK, predicted))
 
 
 @register(

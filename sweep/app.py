@@ -17,6 +17,7 @@ from yaml import YAMLError
 from sweep.checks import omegaconf_message
 from sweep.config import register
 from sweep.errors import InputError, SweepError, unknown
+from sweep.mace_scf.command import expand
 from sweep.schedule import CONF_DIR
 
 __all__ = ["main"]
@@ -49,19 +50,21 @@ def main() -> int:
             failed.append(error)  # raised from here Hydra would print lines of its own
 
     if not own_errors:
+        sys.argv[1:] = expand(sys.argv[1:])
         train()
         return 0
     # With this set Hydra raises instead of printing, so that the message can be one line.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        sys.argv[1:] = expand(sys.argv[1:])
         train()
     except (SweepError, HydraException, OmegaConfBaseException, YAMLError, OSError) as error:
         return _report(error)
     except (ValueError, RuntimeError) as error:
-        empty = [word for word in sys.argv[1:] if word.endswith("=null")]
-        if not empty or not _raised_by_hydra(error):
+        if not _raised_by_hydra(error):
             raise
-        return _report(InputError(f"{', '.join(empty)}: {error}"))
+        empty = [f"{word}: " for word in sys.argv[1:] if word.endswith("=null")]
+        return _report(InputError("".join(empty) + " ".join(str(error).split())))
     except KeyboardInterrupt:
         print("stopped; run again to resume", file=sys.stderr)
         return INTERRUPTED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
 import math
 from pathlib import Path
 from typing import Any, cast
@@ -16,11 +18,12 @@ from omegaconf.errors import (
 
 from sweep.config import Config
 from sweep.errors import InputError, unknown
-from sweep.models.settings import FAMILIES, LocalChargesConfig, check_settings
+from sweep.models.families import FAMILIES, check_settings
+from sweep.models.settings import BackboneConfig
 from sweep.quantities import QUANTITIES
 from sweep.schedule import Stage, resolve_stages
 
-__all__ = ["check_config", "model_settings", "omegaconf_message"]
+__all__ = ["check_config", "model_settings", "omegaconf_message", "stages_of"]
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "trainer.optimizer": ("adam", "adamw"),
@@ -44,6 +47,8 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "trainer.num_threads": (1, math.inf, True),
     "search.balance_epochs": (0, math.inf, True),
     "search.balance_prior": (0, 1, True),
+    "search.confirm.top": (0, math.inf, True),
+    "search.confirm.seeds": (2, math.inf, True),  # the spread of one is unknown
     "seed": (0, 2**31 - 1, True),
 }
 
@@ -80,17 +85,42 @@ def check_config(cfg: DictConfig) -> list[Stage]:
             bounds = f"{'at least' if closed else 'above'} {low}"
             bounds += "" if math.isinf(high) else f" and at most {high}"
             raise InputError(f"{key}: must be {bounds}; got {value}")
-    model_settings(cfg)
+    settings = model_settings(cfg)
     if Path(cfg.fit_name).name != cfg.fit_name or not cfg.fit_name:
         raise InputError(f"fit_name: must be the name of a file; got '{cfg.fit_name}'")
     _check_device(plain["trainer"]["device"])
-    _check_objective(plain["objective"]["metrics"])
-    stages = resolve_stages(plain["train_schedule"], plain["loss"])
+    if plain["trainer"]["enable_cueq"]:
+        _check_cueq(plain["trainer"], settings.correlation)
+    _check_objective(plain["objective"])
+    stages = _stages(plain, settings)
     _check_reference(plain["search"]["reference"], stages)
     return stages
 
 
-def model_settings(cfg: DictConfig) -> LocalChargesConfig:
+def stages_of(cfg: DictConfig) -> list[Stage]:
+    """The resolved stages of a configuration that was checked, but for the weights in it.
+
+    Raises:
+        InputError: if a weight or an option of a term or a stage is not valid.
+    """
+    plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    return _stages(plain, model_settings(cfg))
+
+
+def _stages(plain: dict[str, Any], settings: BackboneConfig) -> list[Stage]:
+    schedule = plain["train_schedule"]
+    return [
+        dataclasses.replace(
+            stage,
+            options=settings.stage_arguments(
+                f"train_schedule.{stage.index}", schedule[str(stage.index)]
+            ),
+        )
+        for stage in resolve_stages(schedule, plain["loss"])
+    ]
+
+
+def model_settings(cfg: DictConfig) -> BackboneConfig:
     """The settings of the model as the dataclass of its family.
 
     Raises:
@@ -99,10 +129,10 @@ def model_settings(cfg: DictConfig) -> LocalChargesConfig:
     family = OmegaConf.select(cfg, "model.family")
     if family not in FAMILIES:
         raise InputError(unknown("model family", family, FAMILIES, where="model.family"))
-    schema = OmegaConf.structured(LocalChargesConfig)
+    schema = OmegaConf.structured(FAMILIES[family].settings)
     try:
         merged = OmegaConf.merge(schema, cfg.model)
-        settings = cast(LocalChargesConfig, OmegaConf.to_object(merged))
+        settings = cast(BackboneConfig, OmegaConf.to_object(merged))
     except (ConfigKeyError, ConfigAttributeError) as error:
         raise InputError(unknown("key", str(error.key), schema, where="model")) from error
     except OmegaConfBaseException as error:
@@ -128,14 +158,40 @@ def _check_device(device: str) -> None:
         raise InputError(f"trainer.device: must be cpu, cuda or cuda:<n>; got '{device}'")
 
 
-def _check_objective(metrics: list[str]) -> None:
-    if not metrics:
-        raise InputError("objective.metrics: empty; it needs at least one quantity")
-    for name in metrics:
-        if name not in QUANTITIES:
-            raise InputError(unknown("quantity", name, QUANTITIES, where="objective.metrics"))
-    if len(set(metrics)) < len(metrics):
-        raise InputError(f"objective.metrics: a quantity stands twice in {', '.join(metrics)}")
+def _check_cueq(trainer: dict[str, Any], correlation: int) -> None:
+    """Cuequivariance is an option of mace-torch: it may not be there, and has limits."""
+    where = "trainer.enable_cueq"
+    packages = ("cuequivariance", "cuequivariance_torch", "cuequivariance_ops_torch")
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"{where}: not installed: {', '.join(missing)}; for CUDA 12: pip install "
+            "cuequivariance cuequivariance-torch cuequivariance-ops-torch-cu12"
+        )
+    if trainer["device"] == "cpu":
+        raise InputError(f"{where}: is for a GPU; trainer.device is cpu")
+    if correlation not in (2, 3):
+        raise InputError(f"{where}: needs model.correlation 2 or 3; got {correlation}")
+
+
+def _check_objective(objective: dict[str, Any]) -> None:
+    for key, more in (("metrics", ()), ("minimize", ("score",))):
+        names = objective[key]
+        if not names:
+            raise InputError(f"objective.{key}: empty; it needs at least one quantity")
+        for name in names:
+            if name not in (*QUANTITIES, *more):
+                raise InputError(
+                    unknown("quantity", name, (*QUANTITIES, *more), where=f"objective.{key}")
+                )
+        if len(set(names)) < len(names):
+            raise InputError(f"objective.{key}: a quantity stands twice in {', '.join(names)}")
+    for name, factor in objective["constraints"].items():
+        if factor is not None and not (math.isfinite(factor) and factor > 0):
+            raise InputError(
+                f"objective.constraints.{name}: must be above 0, a multiple of the default's "
+                f"error; got {factor}"
+            )
 
 
 def _check_reference(reference: str | None, stages: list[Stage]) -> None:

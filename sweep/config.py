@@ -6,7 +6,7 @@ What a key means is said in the YAML file that sets it; what is valid beyond its
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -14,6 +14,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import MISSING, OmegaConf
 
 from sweep.data import shipped
+from sweep.quantities import QUANTITIES
 
 __all__ = ["SWEEPER_TARGET", "register"]
 
@@ -44,6 +45,7 @@ class StageConfig:
     end: int = MISSING
     lr: float = MISSING
     loss: Any = None
+    fixed_point_training_options: Any = None
 
 
 @dataclass
@@ -65,7 +67,15 @@ class TrainerConfig:
     balance_interval: int = MISSING
     default_dtype: str = MISSING
     device: str = MISSING
+    enable_cueq: bool = MISSING
     num_threads: int = MISSING
+
+
+# Of every quantity the largest error that is allowed, as a multiple of the default's; None: any.
+# With a field for each, plain overrides set them, and a wrong name is told from the right ones.
+ConstraintsConfig: Any = make_dataclass(
+    "ConstraintsConfig", [(name, float | None, None) for name in QUANTITIES]
+)
 
 
 @dataclass
@@ -75,6 +85,16 @@ class ObjectiveConfig:
     metrics: list[str] = MISSING
     statistic: str = MISSING
     epoch: str = MISSING
+    minimize: list[str] = MISSING
+    constraints: Any = field(default_factory=ConstraintsConfig)
+
+
+@dataclass
+class ConfirmConfig:
+    """What is trained again when the search is done."""
+
+    top: int = MISSING
+    seeds: int = MISSING
 
 
 @dataclass
@@ -84,6 +104,7 @@ class SearchConfig:
     reference: str | None = None
     balance_epochs: int = MISSING
     balance_prior: float = MISSING
+    confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
 
 
 @dataclass
@@ -99,6 +120,7 @@ class Config:
     search: SearchConfig = field(default_factory=SearchConfig)
     seed: int = MISSING
     fit_name: str = MISSING
+    cache_dir: str | None = None
 
 
 @dataclass
@@ -113,7 +135,11 @@ class StudySweeperConfig:
     _recursive_: bool = False
     study_name: str = "study"
     n_trials: int = 20
+    n_jobs: int | None = None
+    workers_per_gpu: int = 1
+    storage: str | None = None
     max_failure_rate: float = 0.5
+    dashboard: bool = False
     sampler: Any = MISSING
     pruner: Any = MISSING
     params: dict[str, Any] = field(default_factory=dict)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["DamagedRecordError", "InputError", "SweepError", "TrainingError", "unknown"]
+__all__ = [
+    "DamagedRecordError",
+    "InputError",
+    "LeaseLostError",
+    "SweepError",
+    "TrainingError",
+    "unknown",
+]
 
 
 class SweepError(Exception):
@@ -22,6 +29,10 @@ class TrainingError(SweepError):
 
 class DamagedRecordError(TrainingError):
     """A file that a trial wrote is not as it was written: that trial must begin again."""
+
+
+class LeaseLostError(SweepError):
+    """Another worker has taken this trial over: nothing more may be written to its folder."""
 
 
 def unknown(kind: str, name: str, valid: Iterable[str], *, where: str | None = None) -> str:

@@ -14,20 +14,24 @@ import warnings
 from collections.abc import Iterator
 
 __all__ = [
+    "CuEquivarianceConfig",
     "GTOElectrostaticEnergy",
     "GTOElectrostaticFeatures",
     "LinearDipoleReadoutBlock",
     "LinearReadoutBlock",
     "NonLinearDipoleReadoutBlock",
     "NonLinearReadoutBlock",
+    "PolarMACE",
     "ScaleShiftMACE",
     "compute_k_vectors_flat",
     "e3nn",
+    "extract_config",
     "gate_dict",
     "gto_basis_kspace_cutoff",
     "interaction_classes",
     "o3",
     "quiet",
+    "transfer_weights",
 ]
 
 
@@ -56,6 +60,7 @@ with quiet(), contextlib.redirect_stdout(io.StringIO()):
     from graph_longrange.features import GTOElectrostaticFeatures
     from graph_longrange.gto_utils import gto_basis_kspace_cutoff
     from graph_longrange.kspace import compute_k_vectors_flat
+    from mace.cli.convert_e3nn_cueq import transfer_weights
     from mace.modules import gate_dict, interaction_classes
     from mace.modules.blocks import (
         LinearDipoleReadoutBlock,
@@ -63,4 +68,7 @@ with quiet(), contextlib.redirect_stdout(io.StringIO()):
         NonLinearDipoleReadoutBlock,
         NonLinearReadoutBlock,
     )
+    from mace.modules.extensions import PolarMACE
     from mace.modules.models import ScaleShiftMACE
+    from mace.modules.wrapper_ops import CuEquivarianceConfig
+    from mace.tools.scripts_utils import extract_config_mace_model as extract_config

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
 from sweep.console import make_console
 
-if TYPE_CHECKING:
-    from sweep.training.run import EpochReport
-
-__all__ = ["Progress", "make_progress"]
+__all__ = ["Progress", "make_progress", "plain_progress"]
 
 Standing = Callable[[], tuple[int, tuple[float, int] | None]]
 """Gives the number of finished trials of the study, and score and number of the best."""
@@ -48,11 +45,11 @@ class Progress(Protocol):
     def trial_started(self, number: int, what: str, n_epochs: int) -> None:
         """A trial begins; ``what`` describes its weights."""
 
-    def epoch(self, report: EpochReport) -> None:
-        """An epoch of the current trial ended."""
+    def epoch(self, number: int, epoch: int, score: float, shares: Mapping[str, float]) -> None:
+        """An epoch of a trial ended: its score, and the mean share of every term."""
 
-    def trial_ended(self, state: str, score: float) -> None:
-        """The current trial ended."""
+    def trial_ended(self, number: int, state: str, score: float) -> None:
+        """A trial ended."""
 
 
 class _Base:
@@ -62,8 +59,7 @@ class _Base:
         self.console = console
         self.n_trials = n_trials
         self.standing = standing
-        self.number = 0
-        self.n_epochs = 0
+        self.n_epochs: dict[int, int] = {}
 
     def message(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -71,8 +67,9 @@ class _Base:
     def show(self, renderable: RenderableType) -> None:
         self.console.print(renderable)
 
-    def _ended(self, state: str, score: float) -> str:
-        line = f"trial {self.number} {state.lower()}"
+    def _ended(self, number: int, state: str, score: float) -> str:
+        self.n_epochs.pop(number, None)
+        line = f"trial {number} {state.lower()}"
         line += f", score {score:.4f}" if math.isfinite(score) else ""
         n_finished, _ = self.standing()
         return f"{line}; {n_finished}/{self.n_trials} trials{self._best_text()}"
@@ -82,7 +79,7 @@ class _Base:
         return "" if best is None else f", best {best[0]:.4f} (trial {best[1]})"
 
 
-def shares_text(shares: dict[str, float]) -> str:
+def shares_text(shares: Mapping[str, float]) -> str:
     """The terms and their shares, largest first."""
     ordered = sorted(shares.items(), key=lambda item: -item[1])
     return "  ".join(f"{name} {share:.0%}" for name, share in ordered if share > 0)
@@ -107,25 +104,24 @@ class PlainProgress(_Base):
         return None
 
     def trial_started(self, number: int, what: str, n_epochs: int) -> None:
-        self.number, self.n_epochs = number, n_epochs
+        self.n_epochs[number] = n_epochs
         self.message(f"trial {number}: {what}")
 
-    def epoch(self, report: EpochReport) -> None:
-        last = report.epoch + 1 == self.n_epochs
-        if last or time.monotonic() - self._last_line > _PLAIN_SECONDS:
+    def epoch(self, number: int, epoch: int, score: float, shares: Mapping[str, float]) -> None:
+        n_epochs = self.n_epochs[number]
+        if epoch + 1 == n_epochs or time.monotonic() - self._last_line > _PLAIN_SECONDS:
             self._last_line = time.monotonic()
             self.message(
-                f"  trial {self.number} epoch {report.epoch + 1}/{self.n_epochs} "
-                f"score {report.score:.4f} (best {report.best_score:.4f})  "
-                f"shares: {shares_text(report.shares)}"
+                f"  trial {number} epoch {epoch + 1}/{n_epochs} score {score:.4f}  "
+                f"shares: {shares_text(shares)}"
             )
 
-    def trial_ended(self, state: str, score: float) -> None:
-        self.message(self._ended(state, score))
+    def trial_ended(self, number: int, state: str, score: float) -> None:
+        self.message(self._ended(number, state, score))
 
 
 class LiveProgress(_Base):
-    """Two bars, the best score, the current weights and shares, redrawn in place."""
+    """Bars of the study and of every trial at work, with scores, weights and shares."""
 
     def __init__(self, console: Console, n_trials: int, standing: Standing) -> None:
         super().__init__(console, n_trials, standing)
@@ -140,11 +136,10 @@ class LiveProgress(_Base):
         self._study = self._bars.add_task(
             "trials", total=n_trials, completed=standing()[0], note=self._best_text()[2:]
         )
-        self._trial = self._bars.add_task("epochs", total=None, note="")
-        self._weights = Text("", no_wrap=True, overflow="ellipsis")
-        self._shares = Text("", no_wrap=True, overflow="ellipsis")
-        lines = Group(self._bars, self._weights, self._shares)
-        self._live = Live(lines, console=console, refresh_per_second=4)
+        self._trials: dict[int, TaskID] = {}
+        self._lines: dict[int, tuple[str, str]] = {}  # weights and shares of the trials at work
+        self._text = Text("", no_wrap=True, overflow="ellipsis")
+        self._live = Live(Group(self._bars, self._text), console=console, refresh_per_second=4)
 
     def __enter__(self) -> LiveProgress:
         self._live.start()
@@ -159,23 +154,37 @@ class LiveProgress(_Base):
         self._live.stop()
 
     def trial_started(self, number: int, what: str, n_epochs: int) -> None:
-        self.number, self.n_epochs = number, n_epochs
-        self._bars.reset(self._trial, total=n_epochs, description=f"trial {number} epochs", note="")
-        self._weights.plain = what
-        self._shares.plain = ""
-
-    def epoch(self, report: EpochReport) -> None:
-        self._bars.update(
-            self._trial,
-            completed=report.epoch + 1,
-            note=f"score {report.score:.4f} (best {report.best_score:.4f})",
+        self.n_epochs[number] = n_epochs
+        self._trials[number] = self._bars.add_task(
+            f"trial {number} epochs", total=n_epochs, note=""
         )
-        self._shares.plain = f"shares: {shares_text(report.shares)}"
+        self._lines[number] = (what, "")
+        self._write_lines()
 
-    def trial_ended(self, state: str, score: float) -> None:
-        line = self._ended(state, score)
+    def epoch(self, number: int, epoch: int, score: float, shares: Mapping[str, float]) -> None:
+        self._bars.update(self._trials[number], completed=epoch + 1, note=f"score {score:.4f}")
+        self._lines[number] = (self._lines[number][0], shares_text(shares))
+        self._write_lines()
+
+    def trial_ended(self, number: int, state: str, score: float) -> None:
+        line = self._ended(number, state, score)
+        if number in self._trials:
+            self._bars.remove_task(self._trials.pop(number))
+            del self._lines[number]
+            self._write_lines()
         self._bars.update(self._study, completed=self.standing()[0], note=self._best_text()[2:])
         self.message(line)
+
+    def _write_lines(self) -> None:
+        self._text.plain = "\n".join(
+            f"trial {number}  {what}" + (f"\n  shares: {shares}" if shares else "")
+            for number, (what, shares) in self._lines.items()
+        )
+
+
+def plain_progress(console: Console, *, n_trials: int, standing: Standing) -> Progress:
+    """Lines on a console of one's own."""
+    return PlainProgress(console, n_trials, standing)
 
 
 def make_progress(*, n_trials: int, standing: Standing) -> Progress:

@@ -52,7 +52,17 @@ QUANTITIES: dict[str, Quantity] = {
             "total_charge", "total charge", "total_charge", "total_charge",
             "total_charge_weight", "e", "me",
         ),
+        Quantity(
+            "fermi_level", "Fermi level", "fermi_level", "fermi_level", "fermi_level_weight",
+            "eV", "meV",
+        ),
         Quantity("dipole", "dipole", "dipole", "dipole", "dipole_weight", "e·Å", "me·Å"),
+        Quantity(
+            "polarizability", "polarizability", "polarizability", "polarizability",
+            "polarizability_weight", "label unit", "10⁻³ label unit",
+        ),
         Quantity("esps", "ESP", "esps", "esps_dft", "electrostatic_potentials_weight", "V", "mV"),
+        # the same potential against that given in the data, as `esps: {reference: label}` trains it
+        Quantity("esps_label", "ESP label", "esps", "esps", "esps_weight", "V", "mV"),
     )
 }  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ __all__ = ["CONF_DIR", "Stage", "known_terms", "resolve_stages"]
 
 # As in the registry of losses, which needs torch to be read.
 _POSITIVE_OPTIONS = ("huber_delta", "beta")
+_TEXT_OPTIONS = {("esps", "reference"): ("multipoles", "label")}
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
@@ -35,6 +36,7 @@ class Stage:
         end: Last epoch, included, as in MACE_SCF.
         lr: Learning rate.
         loss: For every term its ``weight`` and options.
+        options: Keyword arguments of the model's call in this stage, checked by its family.
     """
 
     index: int
@@ -43,6 +45,7 @@ class Stage:
     end: int
     lr: float
     loss: dict[str, dict[str, Any]]
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -122,7 +125,8 @@ def _resolve_term(key: str, name: str, block: Any) -> dict[str, Any]:
         if option not in known[name]:
             raise InputError(unknown(f"option of {name}", option, known[name], where=key))
         if option != "weight":
-            _check_option(f"{key}.{option}", option, term[option], known[name][option])
+            texts = _TEXT_OPTIONS.get((name, option), ())
+            _check_option(f"{key}.{option}", option, term[option], known[name][option], texts)
     if "weight" not in term:
         raise InputError(f"{key}: has no weight; write {{weight: 1.0}} with its options")
     weight = term["weight"]
@@ -130,14 +134,22 @@ def _resolve_term(key: str, name: str, block: Any) -> dict[str, Any]:
         raise InputError(f"{key}.weight: must be a number; got {weight!r}")
     if not (math.isfinite(weight) and weight >= 0):
         raise InputError(f"{key}.weight: must be finite and not negative; got {weight}")
-    return {**known[name], **term, "weight": float(weight)}
+    # A text option of its default value is left out: MACE_SCF, whose form this is, has none.
+    return {
+        option: value
+        for option, value in {**known[name], **term, "weight": float(weight)}.items()
+        if not (isinstance(value, str) and value == known[name][option])
+    }
 
 
-def _check_option(key: str, option: str, value: Any, default: Any) -> None:
-    """An option has the type of its default."""
+def _check_option(key: str, option: str, value: Any, default: Any, texts: tuple[str, ...]) -> None:
+    """An option has the type of its default; a text is one of ``texts``."""
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise InputError(f"{key}: must be true or false; got {value!r}")
+    elif isinstance(default, str):
+        if value not in texts:
+            raise InputError(unknown("value", value, texts, where=key))
     elif not (_is_number(value) and math.isfinite(value)):
         raise InputError(f"{key}: must be a finite number; got {value!r}")
     elif option in _POSITIVE_OPTIONS and value <= 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -39,6 +39,15 @@ def tiny_overrides(tiny_data: Path) -> Overrides:
         "trainer.batch_size=4",
         "trainer.balance_interval=2",
     ]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[object]:
+    """A PostgreSQL server of these tests' own; they fail where there is none."""
+    import postgresql_server
+
+    with postgresql_server.postgresql() as server:
+        yield server
 
 
 @pytest.fixture

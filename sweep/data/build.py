@@ -1,8 +1,9 @@
-"""From configurations to graphs: neighbour lists and arrays of the labels."""
+"""From configurations to graphs: neighbour lists and tensors of the labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.data.configurations import Configuration
+from sweep.data.graph_arrays import (
+    ATOM_COLUMNS,
+    GRAPH_COLUMNS,
+    MULTIPOLES,
+    graph_sizes,
+    no_label,
+)
 from sweep.data.graphs import Graphs
-from sweep.data.labels import LABELS, WEIGHTS, Label
+from sweep.data.labels import LABELS
+from sweep.data.mapped_graphs import MappedGraphs
+from sweep.data.neighbours import Neighbours, neighbours_in_cache, neighbours_of
+from sweep.data.parallel import Report, silent
 from sweep.data.statistics import check_multipoles
+from sweep.data.table import Table, tabulate
 from sweep.errors import InputError
-from sweep.libraries import quiet
-
-with quiet():
-    from mace.data import get_neighborhood
 
 __all__ = ["build_graphs"]
 
-FAR = 30.0  # Å from the origin; a molecule beyond is moved there to search its neighbours
-CLOSEST = 0.1  # Å; two atoms nearer than that are one atom written twice
+Array = NDArray[Any]
+
+RESIDENT = 2**30
+"""Bytes of a set from the cache up to which a GPU holds all of it; on the host it stays mapped."""
 
 
 def build_graphs(
@@ -34,6 +44,7 @@ def build_graphs(
     multipoles_max_l: int,
     dtype: torch.dtype,
     device: torch.device | str = "cpu",
+    report: Report = silent,
 ) -> Graphs:
     """Neighbour lists and tensors of configurations.
 
@@ -43,7 +54,9 @@ def build_graphs(
         elements: atomic numbers in ascending order, the columns of ``node_attrs``.
         multipoles_max_l: of the model; files with further columns are cut.
         dtype: of the floating-point tensors.
-        device: where they are kept.
+        device: where they are kept. What comes from the cache and is not small stays there, and is
+            brought to the device batch by batch.
+        report: is told how far the neighbour lists of a cached set are.
 
     Raises:
         InputError: no configuration; too few multipole columns; an element that is not in
@@ -51,101 +64,102 @@ def build_graphs(
     """
     if not configurations:
         raise InputError("no configuration to build graphs from")
+    table = tabulate(configurations)
     width = (multipoles_max_l + 1) ** 2
-    check_multipoles(configurations, width)
-    ordered = sorted(configurations, key=lambda configuration: configuration.periodic)
-    rows = [_arrays(configuration, r_max, elements, width) for configuration in ordered]
-
-    def tensor(name: str, *, stack: bool = False) -> Tensor:
-        parts = [row[name] for row in rows]
-        array = np.stack(parts) if stack else np.concatenate(parts)
-        value = torch.from_numpy(np.ascontiguousarray(array))
-        return value.to(device, dtype if value.is_floating_point() else None)
-
-    sizes = np.array(
-        [
-            [len(row["positions"]), len(row["shifts"]), row["molecule_index"].max() + 1]
-            for row in rows
-        ]
-    )
-    with_neighbours = sum(len(np.unique(row["edge_index"][:, 1])) for row in rows)
-    return Graphs(
-        configurations=ordered,
-        atoms={name: tensor(name) for name in _ATOM_KEYS},
-        edges={name: tensor(name) for name in _EDGE_KEYS},
-        graphs={name: tensor(name, stack=True) for name in _GRAPH_KEYS},
-        n_molecular=sum(not configuration.periodic for configuration in ordered),
-        sizes=sizes,
-        avg_num_neighbors=float(sizes[:, 1].sum() / max(with_neighbours, 1)),
-    )
-
-
-_ATOM_KEYS = (
-    "node_attrs",
-    "positions",
-    "molecule_index",
-    *(label.key for label in LABELS.values() if label.per_atom),
-)
-_EDGE_KEYS = ("edge_index", "shifts", "unit_shifts")
-_GRAPH_KEYS = (
-    "cell",
-    "pbc",
-    "head",
-    "weight",
-    *WEIGHTS,
-    *(label.key for label in LABELS.values() if not label.per_atom),
-)
-
-
-def _arrays(
-    configuration: Configuration, r_max: float, elements: Sequence[int], width: int
-) -> dict[str, NDArray[Any]]:
-    """All arrays of one graph; ``edge_index`` as [E, 2] within the graph."""
-    numbers, positions = configuration.atomic_numbers, configuration.positions
-    node_attrs = (numbers[:, None] == np.asarray(elements)).astype(np.float64)
-    if not node_attrs.any(axis=1).all():
-        unknown = int(numbers[~node_attrs.any(axis=1)][0])
-        raise InputError(f"{configuration.where}: element {unknown} is not one of {list(elements)}")
-    # mace-torch puts a molecule into a cell that grows with its distance from the origin, and
-    # searches all of it: at 100 Å that takes a second, further out minutes.
-    far = not configuration.periodic and np.abs(positions).max() > FAR
-    # It writes into the cell and wants built-in booleans. For a molecule it returns a large cell.
-    edge_index, shifts, unit_shifts, cell = get_neighborhood(
-        positions=positions - positions.mean(axis=0) if far else positions,
-        cutoff=r_max,
-        pbc=tuple(configuration.pbc.tolist()),
-        cell=configuration.cell.copy(),
-    )
-    sender, receiver = edge_index
-    lengths = np.linalg.norm(positions[receiver] - positions[sender] + shifts, axis=1)
-    if lengths.size and lengths.min() < CLOSEST:
-        i, j = edge_index[:, lengths.argmin()]
-        raise InputError(
-            f"{configuration.where}: atoms {i} and {j} are {lengths.min():.3f} Å apart"
+    check_multipoles(table, width)
+    _check_elements(table, elements)
+    order = np.argsort(table.periodic, kind="stable")
+    ordered = table.take(order)
+    options = _Options(tuple(elements), width, dtype, torch.device(device))
+    if table.columns.folder is None:
+        # as the caller's own objects, where they are
+        same = ordered if table is configurations else [configurations[i] for i in order]
+        return _resident(same, ordered, neighbours_of(ordered, r_max), options)
+    neighbours = neighbours_in_cache(table.columns, r_max, report)
+    if _stays_mapped(ordered, neighbours, options):
+        return MappedGraphs(
+            ordered,
+            neighbours,
+            elements=elements,
+            width=width,
+            dtype=dtype,
+            device=device,
         )
-    n_atoms = len(configuration)
-    arrays: dict[str, NDArray[Any]] = {
-        "node_attrs": node_attrs,
-        "positions": positions,
-        "edge_index": edge_index.T.astype(np.int64),
-        "shifts": shifts,
-        "unit_shifts": unit_shifts.astype(np.float64),
-        "cell": cell,
-        "pbc": configuration.pbc,
-        "head": np.array(0),
-        "weight": np.array(configuration.weight),
-        **configuration.weights,
-    }
-    for key, label in LABELS.items():
-        missing = _zeros(label, n_atoms, width)
-        arrays[key] = configuration.labels.get(key, missing)
-    arrays["density_coefficients"] = arrays["density_coefficients"][:, :width]
-    arrays["molecule_index"] = np.unique(arrays["cluster_batch"], return_inverse=True)[1]
-    return arrays
+    taken = neighbours.take(ordered.rows, Table(table.columns).periodic)
+    return _resident(ordered, ordered, taken, options)
 
 
-def _zeros(label: Label, n_atoms: int, width: int) -> NDArray[Any]:
-    """What stands for a label that is missing."""
-    sizes = {"n": n_atoms, "C": width}
-    shape = [sizes[size] if isinstance(size, str) else size for size in label.shape]
-    return np.zeros(shape, dtype=np.int64 if label.integer else np.float64)
+@dataclass(frozen=True)
+class _Options:
+    elements: tuple[int, ...]
+    width: int
+    dtype: torch.dtype
+    device: torch.device
+
+
+def _check_elements(table: Table, elements: Sequence[int]) -> None:
+    numbers = table.atoms("atomic_numbers")
+    unknown = np.flatnonzero(~np.isin(numbers, elements))
+    if unknown.size:
+        graph = int(table.graph_of_atom[unknown[0]])
+        raise InputError(
+            f"{table.where(graph)}: element {numbers[unknown[0]]} is not one of {list(elements)}"
+        )
+
+
+def _stays_mapped(table: Table, neighbours: Neighbours, options: _Options) -> bool:
+    """Whether a set from the cache is too large for the device; the host has it mapped anyway."""
+    size = options.dtype.itemsize
+    n_edges = int(neighbours.arrays["n_edges"][table.rows].sum())
+    per_atom = 16 + size * (len(options.elements) + options.width + 7)
+    n_bytes = n_edges * (16 + 6 * size) + int(table.n_atoms.sum()) * per_atom
+    return options.device.type == "cpu" or n_bytes + len(table) * 80 * size > RESIDENT
+
+
+def _resident(
+    configurations: Sequence[Configuration],
+    table: Table,
+    neighbours: Neighbours,
+    options: _Options,
+) -> Graphs:
+    """All tensors on the device; ``neighbours`` in the order of the table."""
+    found, columns = neighbours.arrays, table.columns.arrays
+
+    def tensor(array: Array) -> Tensor:
+        value = torch.from_numpy(np.ascontiguousarray(array))
+        return value.to(options.device, options.dtype if value.is_floating_point() else None)
+
+    def label_or_zeros(name: str) -> Array:
+        label = LABELS.get(name)
+        per_atom = name in ATOM_COLUMNS
+        there = name in columns and not (name == MULTIPOLES and columns[name].shape[1] == 0)
+        if not there and label is not None:
+            n = int(table.n_atoms.sum()) if per_atom else len(table)
+            return no_label(label, n, options.width)
+        array = table.atoms(name) if per_atom else table.graphs(name)
+        return array[:, : options.width] if name == MULTIPOLES else array
+
+    sizes = graph_sizes(table, found["n_edges"])
+    n_molecular = len(table) - int(table.periodic.sum())
+    # molecules come first, and have no shifts
+    in_molecules = np.zeros((len(found["edge_index"]) - len(found["shifts"]), 3))
+    numbers = table.atoms("atomic_numbers")
+    one_hot = (numbers[:, None] == np.asarray(options.elements)).astype(np.float64)
+    return Graphs(
+        configurations=configurations,
+        atoms={"node_attrs": tensor(one_hot)}
+        | {name: tensor(label_or_zeros(name)) for name in ATOM_COLUMNS},
+        edges={
+            "edge_index": tensor(found["edge_index"].astype(np.int64)),
+            "shifts": tensor(np.concatenate([in_molecules, found["shifts"]])),
+            "unit_shifts": tensor(np.concatenate([in_molecules, found["unit_shifts"]])),
+        },
+        graphs={
+            "cell": tensor(found["graph_cell"]),
+            "head": tensor(np.zeros(len(table), dtype=np.int64)),
+        }
+        | {name: tensor(label_or_zeros(name)) for name in GRAPH_COLUMNS},
+        n_molecular=n_molecular,
+        sizes=sizes,
+        avg_num_neighbors=float(sizes[:, 1].sum() / max(found["n_with_neighbours"].sum(), 1)),
+    )

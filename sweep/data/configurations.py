@@ -1,9 +1,10 @@
-"""Labelled configurations from extxyz files, every value checked. Imports no torch."""
+"""Labelled configurations from data files, every value checked. Imports no torch."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.extxyz import Frame, read_frames
-from sweep.data.labels import WEIGHTS, Label, Weight, find_label, label_names
-from sweep.errors import InputError, unknown
+from sweep.data.cells import has_volume
+from sweep.data.extxyz import Frame
+from sweep.data.formats import Chunk, chunks
+from sweep.data.label_values import label_value, numbers, show
+from sweep.data.labels import WEIGHTS, Label, Weight
+from sweep.data.mapping import Keys, check_keys, check_mapping
+from sweep.errors import InputError
 
-__all__ = ["Configuration", "read_configurations"]
+__all__ = ["Configuration", "read_chunk", "read_configurations"]
 
 Array = NDArray[Any]
 
 DEFAULT_TYPE = "Default"
 """``config_type`` of a configuration that names none, as in MACE."""
 
-_MULTIPOLE_COLUMNS = (1, 4, 9, 16)
-# Order of ASE's six stress components: xx, yy, zz, yz, xz, xy.
-_VOIGT = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
 # Weights of MACE that belong to no label here; they are left alone.
 _OTHER_WEIGHTS = ("virials", "charges", "elec_temp", "total_spin", "head")
 
@@ -76,7 +78,7 @@ class Configuration:
 def read_configurations(
     file: str | Path, info_keys: Mapping[str, str], arrays_keys: Mapping[str, str]
 ) -> list[Configuration]:
-    """Read and check an extxyz file.
+    """Read and check a data file: extxyz, or HDF5 or LMDB as MACE writes them.
 
     A label may be missing in some configurations: it is then absent from ``labels`` and its weight
     is 0. Property weights are read from ``config_<name>_weight``, the weight of a whole
@@ -85,7 +87,8 @@ def read_configurations(
     other.
 
     Args:
-        file: path, also of a compressed file (gz, bz2, xz).
+        file: path, also of a compressed extxyz file (gz, bz2, xz), or of a folder of HDF5 or LMDB
+            files.
         info_keys: label name -> key in the comment line.
         arrays_keys: label name -> name of a column.
 
@@ -93,55 +96,35 @@ def read_configurations(
         InputError: the mapping or the file is not valid; names the label, the file's key, the file
             and the configuration (counted from 0).
     """
-    mapping = _check_mapping(info_keys, arrays_keys)
-    frames = list(read_frames(file))
-    if not frames:
+    mapping = check_mapping(info_keys, arrays_keys)
+    configurations: list[Configuration] = []
+    keys: Keys = frozenset()
+    for chunk in chunks(file):
+        found, there = read_chunk(chunk, mapping)
+        configurations += found
+        keys |= there
+    if not configurations:
         raise InputError(f"{file}: holds no configuration")
-    for label, key in mapping.items():
-        _check_key(label, key, frames, str(file))
-    _check_weight_keys(frames, str(file))
-    return [_configuration(frame, mapping, str(file)) for frame in frames]
+    check_keys(mapping, keys, file)
+    return configurations
 
 
-def _check_mapping(
-    info_keys: Mapping[str, str], arrays_keys: Mapping[str, str]
-) -> dict[Label, str]:
-    mapping: dict[Label, str] = {}
-    for section, keys in (("info_keys", info_keys), ("arrays_keys", arrays_keys)):
-        for name, key in keys.items():
-            label = find_label(name)
-            if label is None:
-                raise InputError(unknown("label", name, label_names(), where=section))
-            if label.section != section:
-                kind = "per atom" if label.per_atom else "per configuration"
-                raise InputError(f"{section}.{name}: a label {kind} belongs in {label.section}")
-            if label in mapping:
-                raise InputError(f"{section}.{name}: label '{label.name}' is mapped twice")
-            if not isinstance(key, str) or not key:
-                raise InputError(f"{section}.{name}: must be a key of the file; got {key!r}")
-            for other, taken in mapping.items():
-                if taken == key and other.section == section:
-                    raise InputError(
-                        f"{section}.{name}: key '{key}' is already mapped to label '{other.name}'"
-                    )
-            mapping[label] = key
-    return mapping
+def read_chunk(chunk: Chunk, mapping: Mapping[Label, str]) -> tuple[list[Configuration], Keys]:
+    """The checked configurations of a part of a file, and all keys that they have.
 
-
-def _check_key(label: Label, key: str, frames: list[Frame], file: str) -> None:
-    """The key of a label must be in at least one frame."""
-    if any(key in _values(frame, label) for frame in frames):
-        return
-    kind = "column" if label.per_atom else "comment-line key"
-    there = sorted(
-        {name for frame in frames for name in _values(frame, label) if not _is_weight(name)}
-    )
-    nearest = difflib.get_close_matches(key, there, n=1)
-    hint = f"; did you mean '{nearest[0]}'?" if nearest else ";"
-    raise InputError(
-        f"{file}: no configuration has the {kind} '{key}' that {label.section}.{label.name} names"
-        f"{hint} there: {', '.join(there) or 'none'}"
-    )
+    Raises:
+        InputError: see :func:`read_configurations`.
+    """
+    configurations: list[Configuration] = []
+    keys: set[tuple[str, str]] = set()
+    for frame in chunk.frames():
+        if chunk.own_names:
+            frame = _under_mapped_keys(frame, mapping)
+        _check_weight_keys(frame, chunk.file)
+        configurations.append(_configuration(frame, mapping, chunk.file))
+        keys |= {("arrays_keys", name) for name in frame.arrays}
+        keys |= {("info_keys", name) for name in frame.info if not _is_weight(name)}
+    return configurations, frozenset(keys)
 
 
 def _values(frame: Frame, label: Label) -> Mapping[str, Any]:
@@ -152,33 +135,51 @@ def _is_weight(name: str) -> bool:
     return name == "config_weight" or (name.startswith("config_") and name.endswith("_weight"))
 
 
-def _check_weight_keys(frames: Iterable[Frame], file: str) -> None:
+def _under_mapped_keys(frame: Frame, mapping: Mapping[Label, str]) -> Frame:
+    """MACE's own files name labels as it does: those are found under the mapped key as well."""
+    values: dict[str, dict[str, Any]] = {
+        "info_keys": dict(frame.info),
+        "arrays_keys": dict(frame.arrays),
+    }
+    for label, key in mapping.items():
+        there = values[label.section]
+        names = [name for name in (label.name, *label.aliases) if name in there]
+        if key not in there and names:
+            there[key] = there[names[0]]
+    return dataclasses.replace(frame, info=values["info_keys"], arrays=values["arrays_keys"])
+
+
+_KNOWN_WEIGHTS = frozenset(
+    {f"config_{name}_weight" for weight in WEIGHTS.values() for name in weight.names}
+    | {f"config_{name}_weight" for name in _OTHER_WEIGHTS}
+    | {"config_weight"}
+)
+
+
+def _check_weight_keys(frame: Frame, file: str) -> None:
     """A misspelt ``config_<name>_weight`` would be ignored in silence."""
-    known = {f"config_{name}_weight" for weight in WEIGHTS.values() for name in weight.names}
-    known |= {f"config_{name}_weight" for name in _OTHER_WEIGHTS} | {"config_weight"}
-    for frame in frames:
-        for name in frame.info:
-            if _is_weight(name) and name not in known:
-                nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-                if nearest:
-                    raise InputError(
-                        f"{file}: configuration {frame.index}: '{name}' is not a weight that "
-                        f"is read; did you mean '{nearest[0]}'?"
-                    )
+    for name in frame.info:
+        if _is_weight(name) and name not in _KNOWN_WEIGHTS:
+            nearest = difflib.get_close_matches(name, _KNOWN_WEIGHTS, n=1, cutoff=0.85)
+            if nearest:
+                raise InputError(
+                    f"{file}: configuration {frame.index}: '{name}' is not a weight that "
+                    f"is read; did you mean '{nearest[0]}'?"
+                )
 
 
 def _configuration(frame: Frame, mapping: Mapping[Label, str], file: str) -> Configuration:
     where = f"{file}: configuration {frame.index}"
     _check_structure(frame, where)
     labels = {
-        label.key: _label(label, key, _values(frame, label)[key], len(frame.numbers), where)
+        label.key: label_value(label, key, _values(frame, label)[key], len(frame.numbers), where)
         for label, key in mapping.items()
         if key in _values(frame, label)
     }
     weights = {key: _weight(weight, frame.info, labels, where) for key, weight in WEIGHTS.items()}
-    if weights["stress_weight"] > 0 and not frame.pbc.any():
+    if weights["stress_weight"] > 0 and not (frame.pbc.any() and has_volume(frame.cell)):
         raise InputError(
-            f"{where}: label 'stress' without a periodic cell; remove it or set "
+            f"{where}: label 'stress' without a periodic cell of three vectors; remove it or set "
             "config_stress_weight=0"
         )
     return Configuration(
@@ -206,67 +207,8 @@ def _check_structure(frame: Frame, where: str) -> None:
         lengths = np.linalg.norm(frame.cell, axis=1)
         if (lengths[frame.pbc] == 0).any():
             raise InputError(f"{where}: periodic along a cell vector of length zero")
-        if frame.pbc.all() and abs(np.linalg.det(frame.cell)) < 1e-6 * lengths.prod():
+        if frame.pbc.all() and not has_volume(frame.cell):
             raise InputError(f"{where}: the vectors of the cell lie in one plane")
-
-
-def _label(label: Label, key: str, value: Any, n_atoms: int, where: str) -> Array:
-    """The value of a label in its own shape."""
-    what = f"{where}: label '{label.name}' (key '{key}')"
-    array = _numbers(value)
-    if array is None:
-        raise InputError(f"{what} is not a number: {str(value)[:40]!r}")
-    shaped = _shaped(label, array, n_atoms)
-    if shaped is None:
-        raise InputError(
-            f"{what} has shape {_show(array.shape)}; expected {_expected(label, n_atoms)}"
-        )
-    if not np.isfinite(shaped).all():
-        raise InputError(f"{what} is not finite")
-    if label.integer:
-        if (shaped != np.round(shaped)).any():
-            raise InputError(f"{what} must be whole numbers")
-        return shaped.astype(np.int64)
-    return shaped
-
-
-def _numbers(value: Any) -> NDArray[np.float64] | None:
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf":
-        return None
-    return array.astype(np.float64)
-
-
-def _shaped(label: Label, array: NDArray[np.float64], n: int) -> NDArray[np.float64] | None:
-    if label.shape == () and array.size == 1:
-        return array.reshape(())
-    if label.shape == (3, 3):
-        if array.shape in ((3, 3), (9,)):
-            return array.reshape(3, 3)
-        if label.key == "stress" and array.shape == (6,):
-            full: NDArray[np.float64] = array[_VOIGT]
-            return full
-        return None
-    if label.shape == ("n", "C"):
-        columns = array[:, None] if array.ndim == 1 else array
-        valid = columns.ndim == 2 and columns.shape[1] in _MULTIPOLE_COLUMNS
-        return columns if valid and len(columns) == n else None
-    shape = tuple(n if size == "n" else size for size in label.shape)
-    return array if array.shape == shape else None
-
-
-def _expected(label: Label, n: int) -> str:
-    if label.key == "stress":
-        return "3x3, 9 or 6 (xx yy zz yz xz xy)"
-    if label.shape == ("n", "C"):
-        return f"{n}xC with C = {', '.join(map(str, _MULTIPOLE_COLUMNS))}"
-    if label.shape == (3, 3):
-        return "3x3 or 9"
-    return _show(tuple(n if size == "n" else size for size in label.shape))
-
-
-def _show(shape: Iterable[Any]) -> str:
-    return "x".join(map(str, shape)) or "one number"
 
 
 def _weight(
@@ -286,7 +228,7 @@ def _weight(
 def _weight_value(
     name: str, info: Mapping[str, Any], shape: tuple[int, ...], where: str
 ) -> NDArray[np.float64]:
-    value = _numbers(info.get(name, 1.0))
+    value = numbers(info.get(name, 1.0))
     if value is None or not np.isfinite(value).all() or (value < 0).any():
         got = np.asarray(info[name]).tolist()
         raise InputError(f"{where}: {name} must be finite and not negative; got {got!r}")
@@ -294,5 +236,5 @@ def _weight_value(
         return np.full(shape, value.item())
     if value.size == np.prod(shape, dtype=int):
         return value.reshape(shape)
-    sizes = "one number" + (f" or {_show(shape)}" if shape else "")
-    raise InputError(f"{where}: {name} has shape {_show(value.shape)}; expected {sizes}")
+    sizes = "one number" + (f" or {show(shape)}" if shape else "")
+    raise InputError(f"{where}: {name} has shape {show(value.shape)}; expected {sizes}")

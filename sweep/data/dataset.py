@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sweep.data.configurations import Configuration, read_configurations
-from sweep.data.energies import atomic_energies, is_isolated_atom, symbol
+from sweep.data.energies import atomic_energies, isolated_atoms, symbol
 from sweep.data.labels import LABELS, find_label
+from sweep.data.parallel import Report, silent
+from sweep.data.reading import read_table
+from sweep.data.table import Table, tabulate
 from sweep.errors import InputError, unknown
 
 __all__ = ["SPLITS", "Coverage", "DataSet", "load"]
@@ -74,9 +77,9 @@ class DataSet:
     """
 
     name: str
-    train: list[Configuration]
-    valid: list[Configuration]
-    test: list[Configuration]
+    train: Table
+    valid: Table
+    test: Table
     atomic_energies: Mapping[int, float]
     labels: tuple[str, ...]
 
@@ -85,22 +88,26 @@ class DataSet:
         """Atomic numbers of the training set, ascending."""
         return tuple(self.atomic_energies)
 
-    def splits(self) -> Iterator[tuple[str, list[Configuration]]]:
+    def splits(self) -> Iterator[tuple[str, Table]]:
         """The splits that have configurations, by name."""
         for split in SPLITS:
-            if configurations := getattr(self, split):
-                yield split, configurations
+            if table := getattr(self, split):
+                yield split, table
 
     def coverage(self) -> list[Coverage]:
         """One row per mapped label and split that has configurations."""
         return [
-            _coverage(key, split, configurations)
-            for key in self.labels
-            for split, configurations in self.splits()
+            _coverage(key, split, table) for key in self.labels for split, table in self.splits()
         ]
 
 
-def load(heads: Mapping[str, Mapping[str, Any]], *, seed: int) -> DataSet:
+def load(
+    heads: Mapping[str, Mapping[str, Any]],
+    *,
+    seed: int,
+    cache_dir: str | Path | None = None,
+    report: Report = silent,
+) -> DataSet:
     """Read, split and check the data of the configuration's one head.
 
     Frames of ``config_type=IsolatedAtom`` are taken out of the training file, as MACE does: they
@@ -112,7 +119,10 @@ def load(heads: Mapping[str, Mapping[str, Any]], *, seed: int) -> DataSet:
             ``E0s``, ``info_keys``, ``arrays_keys``. ``valid_fraction`` counts only without a
             ``valid_file``.
         seed: of the random split into training and validation set; the split is MACE's for this
-        seed.
+            seed.
+        cache_dir: where large files are kept as arrays, which all processes share; None to hold
+            them in memory.
+        report: is told how far the reading of large files is.
 
     Raises:
         InputError: names the key, or the file and the configuration.
@@ -131,25 +141,28 @@ def load(heads: Mapping[str, Mapping[str, Any]], *, seed: int) -> DataSet:
     if not head.get("train_file"):
         raise InputError(f"{where}.train_file: no file is given")
 
-    def read(key: str) -> list[Configuration]:
+    def read(key: str) -> Table:
         file = head.get(key)
-        return read_configurations(file, info_keys, arrays_keys) if file else []
+        if not file:
+            return tabulate([])
+        return read_table(file, info_keys, arrays_keys, cache_dir=cache_dir, report=report)
 
     everything = read("train_file")
-    isolated = [c for c in everything if is_isolated_atom(c)]
-    train = [c for c in everything if not is_isolated_atom(c)]
+    isolated = isolated_atoms(everything)
+    train = everything.take(~isolated)
     if not train:
         raise InputError(f"{head['train_file']}: holds isolated atoms only; nothing to train on")
     if head.get("valid_file"):
         valid = read("valid_file")
     else:
         train, valid = _split(train, head.get("valid_fraction"), seed, where)
+    e0s = atomic_energies(head.get("E0s"), train, everything.take(isolated), where=f"{where}.E0s")
     data = DataSet(
         name=str(name),
         train=train,
         valid=valid,
         test=read("test_file"),
-        atomic_energies=atomic_energies(head.get("E0s"), train, isolated, where=f"{where}.E0s"),
+        atomic_energies=e0s,
         labels=_mapped([*info_keys, *arrays_keys]),
     )
     _check_elements(data)
@@ -162,47 +175,52 @@ def _mapped(names: list[str]) -> tuple[str, ...]:
     return tuple(key for key in LABELS if key in mapped)
 
 
-def _split(
-    configurations: list[Configuration], fraction: Any, seed: int, where: str
-) -> tuple[list[Configuration], list[Configuration]]:
+def _split(table: Table, fraction: Any, seed: int, where: str) -> tuple[Table, Table]:
     """MACE's random split: the same configurations for the same seed and fraction."""
     if fraction is None:
         raise InputError(f"{where}: give a valid_file or a valid_fraction")
     if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction < 1:
         raise InputError(f"{where}.valid_fraction: must be between 0 and 1; got {fraction!r}")
-    size = len(configurations)
+    size = len(table)
     if size < 2:
         raise InputError(
-            f"{configurations[0].file}: one configuration cannot be split into training and "
-            "validation set"
+            f"{table[0].file}: one configuration cannot be split into training and validation set"
         )
     n_train = min(size - int(fraction * size), size - 1)
     order = list(range(size))
     np.random.default_rng(seed).shuffle(order)
-    return [configurations[i] for i in order[:n_train]], [
-        configurations[i] for i in order[n_train:]
-    ]
+    return table.take(np.array(order[:n_train])), table.take(np.array(order[n_train:]))
 
 
 def _check_elements(data: DataSet) -> None:
     present = ", ".join(map(symbol, data.elements))
-    for split, configurations in data.splits():
-        for configuration in configurations:
-            lacking = set(configuration.atomic_numbers.tolist()) - set(data.elements)
-            if lacking:
-                raise InputError(
-                    f"{configuration.where} ({split} set) has the element {symbol(min(lacking))}, "
-                    f"which the training set lacks; it has {present}"
-                )
+    for split, table in data.splits():
+        numbers = table.atoms("atomic_numbers")
+        lacking = np.flatnonzero(~np.isin(numbers, data.elements))
+        if lacking.size:
+            graph = table.graph_of_atom[lacking]
+            lowest = numbers[lacking[graph == graph[0]]].min()
+            raise InputError(
+                f"{table.where(graph[0])} ({split} set) has the element {symbol(lowest)}, "
+                f"which the training set lacks; it has {present}"
+            )
 
 
-def _coverage(key: str, split: str, configurations: list[Configuration]) -> Coverage:
-    labelled = [c for c in configurations if key in c.labels]
+def _coverage(key: str, split: str, table: Table) -> Coverage:
+    labelled = table.take(table.has(key))
+    minimum = maximum = None
+    if len(labelled):
+        values = (labelled.atoms if LABELS[key].per_atom else labelled.graphs)(key)
+        if key == "density_coefficients":
+            # columns that a configuration does not have are no zeros of its label
+            widths = np.repeat(labelled.graphs("n_multipoles"), labelled.n_atoms)
+            values = values[np.arange(values.shape[1]) < widths[:, None]]
+        minimum, maximum = float(values.min()), float(values.max())
     return Coverage(
         label=LABELS[key].name,
         split=split,
         labelled=len(labelled),
-        total=len(configurations),
-        minimum=min((float(c.labels[key].min()) for c in labelled), default=None),
-        maximum=max((float(c.labels[key].max()) for c in labelled), default=None),
+        total=len(table),
+        minimum=minimum,
+        maximum=maximum,
     )

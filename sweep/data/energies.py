@@ -10,9 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.configurations import Configuration
+from sweep.data.table import Table, tabulate
 from sweep.errors import InputError
 
-__all__ = ["ISOLATED_ATOM", "atomic_energies", "interaction_energies", "is_isolated_atom", "symbol"]
+__all__ = [
+    "ISOLATED_ATOM",
+    "atomic_energies",
+    "interaction_energies",
+    "is_isolated_atom",
+    "isolated_atoms",
+    "symbol",
+]
 
 ISOLATED_ATOM = "IsolatedAtom"
 """``config_type`` of the frames that give the energy of an isolated atom, as in MACE."""
@@ -28,6 +36,12 @@ def symbol(atomic_number: int) -> str:
 def is_isolated_atom(configuration: Configuration) -> bool:
     """Whether it is one atom of ``config_type=IsolatedAtom``."""
     return len(configuration) == 1 and configuration.config_type == ISOLATED_ATOM
+
+
+def isolated_atoms(table: Table) -> NDArray[np.bool_]:
+    """For which configurations of a table :func:`is_isolated_atom` holds."""
+    isolated: NDArray[np.bool_] = (table.n_atoms == 1) & table.of_type(ISOLATED_ATOM)
+    return isolated
 
 
 def atomic_energies(
@@ -54,13 +68,14 @@ def atomic_energies(
     Raises:
         InputError: ``e0s`` has none of these forms, or an element is missing.
     """
-    elements = sorted({int(z) for configuration in train for z in configuration.atomic_numbers})
+    table = tabulate(train)
+    elements = np.unique(table.atoms("atomic_numbers")).tolist()
     if e0s is None:
         given = _isolated(isolated, where)
     elif isinstance(e0s, Mapping):
         given = _given(e0s, where)
     elif e0s == "average":
-        return _average(train, elements)
+        return _average(table, elements)
     else:
         given = _given(_parse(e0s, where), where)
     missing = [z for z in elements if z not in given]
@@ -75,23 +90,37 @@ def interaction_energies(
     configurations: Sequence[Configuration], e0s: Mapping[int, float]
 ) -> NDArray[np.float64]:
     """Energy less that of the isolated atoms, per atom, eV, of all configurations with energies."""
-    return np.array(
-        [
-            (float(c.labels["energy"]) - sum(e0s[int(z)] for z in c.atomic_numbers)) / len(c)
-            for c in configurations
-            if c.weights["energy_weight"] > 0
-        ]
+    labelled = _labelled(tabulate(configurations))
+    if not len(labelled):
+        return np.zeros(0)
+    numbers = labelled.atoms("atomic_numbers")
+    # sums one after the other, as Python's sum does
+    isolated = np.bincount(
+        labelled.graph_of_atom,
+        weights=_by_element(e0s)[numbers],
+        minlength=len(labelled),
     )
+    energies: NDArray[np.float64] = (labelled.graphs("energy") - isolated) / labelled.n_atoms
+    return energies
 
 
-def _average(train: Sequence[Configuration], elements: list[int]) -> dict[int, float]:
-    labelled = [c for c in train if c.weights["energy_weight"] > 0]
-    if not labelled:
+def _labelled(table: Table) -> Table:
+    return table.take(table.graphs("energy_weight") > 0)
+
+
+def _by_element(e0s: Mapping[int, float]) -> NDArray[np.float64]:
+    """The energies as an array, to be indexed by atomic numbers."""
+    values = np.full(max(e0s, default=0) + 1, np.nan)
+    values[list(e0s)] = list(e0s.values())
+    return values
+
+
+def _average(train: Table, elements: list[int]) -> dict[int, float]:
+    labelled = _labelled(train)
+    if not len(labelled):
         return dict.fromkeys(elements, 0.0)
-    counts = np.array(
-        [[np.count_nonzero(c.atomic_numbers == z) for z in elements] for c in labelled]
-    )
-    energies = np.array([float(c.labels["energy"]) for c in labelled])
+    counts = labelled.element_counts(elements)
+    energies = labelled.graphs("energy")
     solution = np.linalg.lstsq(counts.astype(float), energies, rcond=None)[0]
     return dict(zip(elements, solution.tolist(), strict=True))
 

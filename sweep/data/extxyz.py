@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sweep.errors import InputError
 
-__all__ = ["Frame", "read_frames"]
+__all__ = ["Frame", "FrameText", "frame_texts", "parse_frame", "read_frames"]
 
 # ASE renames these columns on reading.
 _RENAMED = {"charges": "charge"}
@@ -37,11 +37,30 @@ class Frame:
     arrays: dict[str, NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class FrameText:
+    """The lines of one frame, unread; ``line`` is the number of its first one in the file."""
+
+    text: str
+    index: int
+    line: int
+
+
 def read_frames(file: str | Path) -> Iterator[Frame]:
     """Yield the frames of an extxyz file (also compressed: gz, bz2, xz).
 
     Raises:
         InputError: the file does not exist, or a frame cannot be read; frames are counted from 0.
+    """
+    for text in frame_texts(file):
+        yield parse_frame(text, str(file))
+
+
+def frame_texts(file: str | Path) -> Iterator[FrameText]:
+    """Yield the frames of an extxyz file as they stand there.
+
+    Raises:
+        InputError: the file does not exist, is not text, or a frame is not whole.
     """
     path = Path(file)
     if not path.is_file():
@@ -51,20 +70,20 @@ def read_frames(file: str | Path) -> Iterator[Frame]:
 
     try:
         with open_with_compression(str(path), "r") as stream:
-            yield from _frames(stream, str(file))
+            yield from _split(stream, str(file))
     except (UnicodeDecodeError, OSError, EOFError) as error:
         message = f"{file}: not readable as an extxyz text file: {_first_line(error)}"
         raise InputError(message) from error
 
 
-def _frames(stream: IO[str], file: str) -> Iterator[Frame]:
+def _split(stream: IO[str], file: str) -> Iterator[FrameText]:
     index = 0
     number = 0  # of the line
     while header := stream.readline():
         number += 1
         if not header.strip():
             continue
-        where = f"{file}: frame {index} (line {number})"
+        where = _where(file, index, number)
         try:
             n_atoms = int(header)
         except ValueError:
@@ -77,18 +96,29 @@ def _frames(stream: IO[str], file: str) -> Iterator[Frame]:
         if not lines[-1]:
             found = sum(map(bool, lines[1:]))
             raise InputError(f"{where} is cut short: {found} of {n_atoms} atoms are there")
+        yield FrameText(header + "".join(lines), index, number)
         number += n_atoms + 1
-        yield _parse(header + "".join(lines), index, where)
         index += 1
 
 
-def _parse(text: str, index: int, where: str) -> Frame:
+def _where(file: str, index: int, line: int) -> str:
+    return f"{file}: frame {index} (line {line})"
+
+
+def parse_frame(frame: FrameText, file: str) -> Frame:
+    """Read one frame.
+
+    Raises:
+        InputError: it cannot be read; the message names the file, the frame and the line.
+    """
     import ase.io
 
+    text = frame.text
     try:
         atoms = ase.io.read(io.StringIO(text), index=0, format="extxyz")
     # Whatever ASE and numpy raise on bad columns, symbols or values: there is no common base.
     except Exception as error:
+        where = _where(file, frame.index, frame.line)
         raise InputError(f"{where} is not readable as extxyz: {_first_line(error)}") from error
     info, arrays = dict(atoms.info), dict(atoms.arrays)
     results = atoms.calc.results if atoms.calc is not None else {}
@@ -103,7 +133,8 @@ def _parse(text: str, index: int, where: str) -> Frame:
             arrays[column] = value
     numbers = np.asarray(arrays.pop("numbers"), dtype=np.int64)
     positions = np.asarray(arrays.pop("positions"), dtype=np.float64)
-    return Frame(index, numbers, positions, np.array(atoms.cell), atoms.pbc.copy(), info, arrays)
+    cell, pbc = np.array(atoms.cell), atoms.pbc.copy()
+    return Frame(frame.index, numbers, positions, cell, pbc, info, arrays)
 
 
 def _columns(text: str) -> list[str]:

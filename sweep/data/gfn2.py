@@ -14,32 +14,25 @@ orbital.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 
-from sweep.errors import InputError, SweepError
+from sweep.data.xtb import atomic_multipoles, singlepoint
 
-__all__ = ["Labels", "NoResultError", "energy_and_forces", "labels"]
+__all__ = ["Labels", "energy_and_forces", "labels"]
 
 Array = NDArray[np.float64]
+
+METHOD = "GFN2-xTB"
 
 FIELD_STEP = 1e-3
 """Step of the finite field in atomic units (1 a.u. = 51.4 V/Å)."""
 
-ACCURACY = 0.01
-"""tblite's accuracy factor, 100 times tighter than its default, as finite differences need it."""
-
 _FIELD_UNIT = Hartree / Bohr  # V/Å per atomic unit of field
-
-
-class NoResultError(SweepError):
-    """GFN2-xTB gave no result for one geometry: not converged, or atoms too close."""
 
 
 @dataclass(frozen=True)
@@ -63,41 +56,6 @@ class Labels:
     fermi_level: float
 
 
-def _singlepoint(
-    numbers: Sequence[int] | NDArray[np.int64],
-    positions: Array,
-    charge: int,
-    field: Sequence[float] | Array | None = None,
-    multipoles: bool = True,
-) -> Any:
-    # One thread: more of them only spin on molecules this small, and the order of sums stays fixed.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    try:
-        from tblite.exceptions import TBLiteRuntimeError
-        from tblite.interface import Calculator
-    except ImportError as error:
-        raise InputError(
-            "GFN2-xTB labels need the package tblite: install the extra with "
-            "pip install 'mace-loss-sweep[data]'"
-        ) from error
-    try:
-        calculator = Calculator(
-            "GFN2-xTB", np.asarray(numbers), positions / Bohr, charge=float(charge)
-        )
-        calculator.set("verbosity", 0)
-        calculator.set("accuracy", ACCURACY)
-        calculator.set("max-iter", 250)
-        if multipoles:
-            # Naming any post-processing drops the default one: the molecular dipole is named too.
-            calculator.add("molecular-multipoles")
-            calculator.add("xtbml_xyz")
-        if field is not None:
-            calculator.add("electric-field", [float(component) for component in field])
-        return calculator.singlepoint()
-    except TBLiteRuntimeError as error:
-        raise NoResultError(f"GFN2-xTB failed on {len(positions)} atoms: {error}") from error
-
-
 def energy_and_forces(
     numbers: Sequence[int] | NDArray[np.int64],
     positions: Array,
@@ -111,7 +69,7 @@ def energy_and_forces(
         NoResultError: not converged, or atoms too close.
     """
     atomic = None if field is None else [component / _FIELD_UNIT for component in field]
-    result = _singlepoint(numbers, positions, charge, field=atomic, multipoles=False)
+    result = singlepoint(METHOD, numbers, positions, charge, field=atomic, multipoles=False)
     return result.get("energy") * Hartree, -result.get("gradient") * (Hartree / Bohr)
 
 
@@ -130,17 +88,13 @@ def labels(numbers: Sequence[int] | NDArray[np.int64], positions: Array, charge:
         InputError: tblite is not installed.
         NoResultError: not converged, or atoms too close.
     """
-    result = _singlepoint(numbers, positions, charge)
-    moments = result.get("post-processing-dict")
-    multipoles = np.column_stack(
-        [result.get("charges"), *(moments[f"dipm_A_{axis}"] * Bohr for axis in "yzx")]
-    )
+    result = singlepoint(METHOD, numbers, positions, charge)
     alpha = np.empty((3, 3))
     for axis in range(3):
         field = np.zeros(3)
         field[axis] = FIELD_STEP
         plus, minus = (
-            _singlepoint(numbers, positions, charge, field=sign * field).get("dipole")
+            singlepoint(METHOD, numbers, positions, charge, field=sign * field).get("dipole")
             for sign in (1.0, -1.0)
         )
         alpha[:, axis] = (plus - minus) / (2 * FIELD_STEP)
@@ -150,7 +104,7 @@ def labels(numbers: Sequence[int] | NDArray[np.int64], positions: Array, charge:
     return Labels(
         energy=float(result.get("energy") * Hartree),
         forces=-result.get("gradient") * (Hartree / Bohr),
-        multipoles=multipoles,
+        multipoles=atomic_multipoles(result),
         dipole=result.get("dipole") * Bohr,
         polarizability=(alpha + alpha.T) / 2,
         fermi_level=float((levels[occupied].max() + levels[~occupied].min()) / 2 * Hartree),

@@ -12,16 +12,18 @@ The keys of a batch, for ``G`` graphs with ``N`` atoms, ``E`` edges and ``P`` pa
 | `node_attrs` | [N, n_elements] | one-hot elements |
 | `positions`, `forces` | [N, 3] | Å, eV/Å |
 | `density_coefficients` | [N, C] | atomic multipoles, C = (l_max + 1)² |
+| `esps` | [N] | potential at the atoms, V |
 | `cluster_batch` | [N] | molecule numbers as labelled |
 | `molecule_index` | [N] | 0 to M - 1, one number per (graph, molecule) of the batch |
 | `batch`, `ptr` | [N], [G + 1] | graph of each atom; first atom of each graph |
 | `edge_index` | [2, E] | sender and receiver of each edge |
 | `shifts`, `unit_shifts` | [E, 3] | Å; in units of the cell |
 | `pair_index` | [2, P] | all i != j of each graph; only where the graphs are molecules |
-| `cell`, `pbc` | [3G, 3], [G, 3] | a molecule has mace-torch's large cell |
+| `cell`, `pbc` | [3G, 3], [G, 3] | what has no cell of three vectors: mace-torch's large one |
 | `head` | [G] | 0 |
 | `weight` | [G] | weight of the configuration |
 | `energy`, `total_charge`, `fermi_level` | [G] | eV, e, eV |
+| `total_spin` | [G] | multiplicity |
 | `dipole`, `external_field` | [G, 3] | e·Å; V/Å, minus the physical field |
 | `stress`, `polarizability` | [G, 3, 3] | eV/Å³; as labelled |
 | weights in `sweep.data.labels` | [G, ...] | per property |
@@ -76,7 +78,7 @@ class Graphs:
         none has.
     """
 
-    configurations: list[Configuration]
+    configurations: Sequence[Configuration]
     atoms: dict[str, Tensor]
     edges: dict[str, Tensor]
     graphs: dict[str, Tensor]
@@ -87,7 +89,11 @@ class Graphs:
 
     def __post_init__(self) -> None:
         starts = np.cumsum(self.sizes, axis=0) - self.sizes
-        table = np.concatenate([self.sizes, starts[:, :2]], axis=1).T.copy()
+        self._locate(starts[:, 0], starts[:, 1])
+
+    def _locate(self, atom_start: NDArray[np.int64], edge_start: NDArray[np.int64]) -> None:
+        """Say where the rows of each graph begin."""
+        table = np.column_stack([self.sizes, atom_start, edge_start]).T.copy()
         self._counts = torch.from_numpy(table).to(self.device)
 
     def __len__(self) -> int:
@@ -119,7 +125,7 @@ class Graphs:
                 f"attach('{name}'): expected {self.n_atoms} rows, one per atom; got shape "
                 f"{tuple(per_atom.shape)}"
             )
-        self.atoms[name] = per_atom.detach().to(self.device)
+        self._keep(name, per_atom.detach().to(self.device))
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> GraphBatch:
         """The graphs ``indices`` of the store, in that order.
@@ -148,9 +154,7 @@ class Graphs:
         edge_offset = edge_start - (torch.cumsum(edge_sizes, 0) - edge_sizes)
         edge = torch.arange(n_edges, device=device) + edge_offset[edge_graph]
 
-        tensors = {name: value.index_select(0, atom) for name, value in self.atoms.items()}
-        tensors |= {name: value.index_select(0, edge) for name, value in self.edges.items()}
-        tensors |= {name: value.index_select(0, index) for name, value in self.graphs.items()}
+        tensors = self._select(index, atom, edge, batch, edge_graph)
         first = ptr[:-1]
         tensors["edge_index"] = (
             tensors["edge_index"] + first[edge_graph].unsqueeze(1)
@@ -161,7 +165,27 @@ class Graphs:
         if not periodic[0]:
             n_pairs = int((self.sizes[chosen, 0] * (self.sizes[chosen, 0] - 1)).sum())
             tensors["pair_index"] = _pairs(sizes, first, batch, n_pairs)
-        return GraphBatch(tensors, bool(periodic[0]), n_graphs, n_atoms)
+        return GraphBatch(self._finished(tensors), bool(periodic[0]), n_graphs, n_atoms)
+
+    def attached(self, name: str) -> Tensor:
+        """What was attached, in the order of the store."""
+        return self.atoms[name]
+
+    def _keep(self, name: str, per_atom: Tensor) -> None:
+        """Have rows in the order of the store in all batches."""
+        self.atoms[name] = per_atom
+
+    def _select(
+        self, index: Tensor, atom: Tensor, edge: Tensor, batch: Tensor, edge_graph: Tensor
+    ) -> dict[str, Tensor]:
+        """The rows of all tensors; ``batch`` and ``edge_graph`` say which graph each belongs to."""
+        tensors = {name: value.index_select(0, atom) for name, value in self.atoms.items()}
+        tensors |= {name: value.index_select(0, edge) for name, value in self.edges.items()}
+        return tensors | {name: value.index_select(0, index) for name, value in self.graphs.items()}
+
+    def _finished(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of a batch as the model takes them."""
+        return tensors
 
 
 def _pairs(sizes: Tensor, first: Tensor, batch: Tensor, n_pairs: int) -> Tensor:

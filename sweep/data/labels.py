@@ -74,7 +74,10 @@ LABELS: dict[str, Label] = _index(
             "e·Å^l",
             aliases=("density_coefficients",),
         ),
+        Label("esps", "esps", ("n",), True, "V"),
         Label("total_charge", "total_charge", (), False, "e"),
+        # multiplicity, 2S + 1; read by models that have spins, which take 1 where it is missing
+        Label("total_spin", "total_spin", (), False, ""),
         Label("dipole", "dipole", (3,), False, "e·Å"),
         Label("polarizability", "polarizability", (3, 3), False, "as labelled"),
         Label("fermi_level", "fermi_level", (), False, "eV"),
@@ -101,6 +104,8 @@ WEIGHTS: dict[str, Weight] = {
             (),
             ("electrostatic_potentials",),
         ),
+        # for potentials that are labels themselves, where they are labelled
+        Weight("esps_weight", ("esps",), (), ("esps", "electrostatic_potentials")),
         Weight("cluster_loss_weight", ("forces", "cluster_batch"), (), ("cluster_loss",)),
         Weight("total_charge_weight", ("total_charge",), (), ("total_charge",)),
         Weight("fermi_level_weight", ("fermi_level",), (), ("fermi_level",)),

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from sweep.data.configurations import Configuration
 from sweep.data.energies import interaction_energies
+from sweep.data.labels import LABELS
+from sweep.data.table import Table, tabulate
 from sweep.errors import InputError
 
 __all__ = [
@@ -40,6 +42,10 @@ class ModelStatistics:
         mean_charges: mean charge of each element, e; 0 without charges.
         charge_scale: root mean square deviation of the charges from the mean of their element, e.
         dipole_scale: root mean square of a component of the atomic dipoles, e·Å.
+        mean_polarizabilities: isotropic polarizability per atom of each element, by least squares
+            over the labelled ones; 0 without such.
+        polarizability_scale: root mean square of a component of what is left, per square root of
+            the number of atoms, as the errors of atoms add up.
     """
 
     atomic_numbers: tuple[int, ...]
@@ -49,10 +55,13 @@ class ModelStatistics:
     mean_charges: tuple[float, ...]
     charge_scale: float
     dipole_scale: float
+    mean_polarizabilities: tuple[float, ...]
+    polarizability_scale: float
 
 
 DEFAULT_CHARGE_SCALE = 0.1
 DEFAULT_DIPOLE_SCALE = 0.05
+DEFAULT_POLARIZABILITY_SCALE = 1.0
 
 
 def model_statistics(train: Sequence[Configuration], e0s: Mapping[int, float]) -> ModelStatistics:
@@ -63,12 +72,14 @@ def model_statistics(train: Sequence[Configuration], e0s: Mapping[int, float]) -
         e0s: atomic number -> energy of the isolated atom, eV.
     """
     elements = sorted(e0s)
+    train = tabulate(train)
     energies = interaction_energies(train, e0s)
     numbers, multipoles = _multipoles(train)
     mean_charges = np.array(
         [multipoles[numbers == z, 0].mean() if (numbers == z).any() else 0.0 for z in elements]
     )
     deviations = multipoles[:, 0] - mean_charges[np.searchsorted(elements, numbers)]
+    polarizabilities, polarizability_scale = _polarizabilities(train, elements)
     return ModelStatistics(
         atomic_numbers=tuple(elements),
         atomic_energies=tuple(e0s[z] for z in elements),
@@ -77,12 +88,14 @@ def model_statistics(train: Sequence[Configuration], e0s: Mapping[int, float]) -
         mean_charges=tuple(mean_charges.tolist()),
         charge_scale=_rms(deviations) or DEFAULT_CHARGE_SCALE,
         dipole_scale=_rms(multipoles[:, 1:4]) or DEFAULT_DIPOLE_SCALE,
+        mean_polarizabilities=polarizabilities,
+        polarizability_scale=polarizability_scale or DEFAULT_POLARIZABILITY_SCALE,
     )
 
 
 def rms_forces(configurations: Sequence[Configuration]) -> float:
     """Root mean square of the force components, eV/Å; 0 without forces."""
-    return _rms(_entries(configurations, "forces", "forces_weight"))
+    return _rms(_entries(tabulate(configurations), "forces", "forces_weight"))
 
 
 def reference_deviations(
@@ -100,6 +113,7 @@ def reference_deviations(
         e0s: atomic number -> energy of the isolated atom, eV.
         n_multipoles: multipole columns that count, all of them if None.
     """
+    train = tabulate(train)
     quantities = {
         "energy": interaction_energies(train, e0s),
         "forces": _entries(train, "forces", "forces_weight"),
@@ -109,6 +123,7 @@ def reference_deviations(
         "dipole": _entries(train, "dipole", "dipole_weight"),
         "polarizability": _entries(train, "polarizability", "polarizability_weight"),
         "fermi_level": _entries(train, "fermi_level", "fermi_level_weight"),
+        "esps_label": _entries(train, "esps", "esps_weight"),
     }
     return {name: float(np.std(values)) for name, values in quantities.items() if values.size}
 
@@ -123,35 +138,52 @@ def check_multipoles(configurations: Sequence[Configuration], n_multipoles: int)
     Raises:
         InputError: naming the first configuration with fewer columns.
     """
-    for configuration in configurations:
-        multipoles = configuration.labels.get("density_coefficients")
-        if multipoles is not None and multipoles.shape[1] < n_multipoles:
-            raise InputError(
-                f"{configuration.where}: label 'atomic_multipoles' has {multipoles.shape[1]} "
-                f"columns; the model needs {n_multipoles} (l up to {round(n_multipoles**0.5) - 1})"
-            )
+    table = tabulate(configurations)
+    widths = table.graphs("n_multipoles")
+    narrow = np.flatnonzero(table.has("density_coefficients") & (widths < n_multipoles))
+    if narrow.size:
+        raise InputError(
+            f"{table.where(narrow[0])}: label 'atomic_multipoles' has {widths[narrow[0]]} "
+            f"columns; the model needs {n_multipoles} (l up to {round(n_multipoles**0.5) - 1})"
+        )
 
 
-def _multipoles(configurations: Sequence[Configuration]) -> tuple[NDArray[np.int64], Array]:
+def _multipoles(table: Table) -> tuple[NDArray[np.int64], Array]:
     """Atomic numbers ``[M]`` and multipoles ``[M, C]`` of the labelled atoms, common columns."""
-    labelled = [c for c in configurations if c.weights["density_coefficients_weight"] > 0]
-    if not labelled:
+    labelled = table.take(table.graphs("density_coefficients_weight") > 0)
+    if not len(labelled):
         return np.zeros(0, dtype=np.int64), np.zeros((0, 4))
-    width = min(c.labels["density_coefficients"].shape[1] for c in labelled)
-    return (
-        np.concatenate([c.atomic_numbers for c in labelled]),
-        np.concatenate([c.labels["density_coefficients"][:, :width] for c in labelled]),
-    )
+    width = labelled.graphs("n_multipoles").min()
+    multipoles = labelled.atoms("density_coefficients")[:, :width]
+    return labelled.atoms("atomic_numbers"), np.ascontiguousarray(multipoles)
 
 
-def _entries(configurations: Sequence[Configuration], label: str, weight: str) -> Array:
+def _polarizabilities(table: Table, elements: Sequence[int]) -> tuple[tuple[float, ...], float]:
+    """Isotropic polarizability per atom of each element, and the scale of what that leaves."""
+    weights = table.graphs("polarizability_weight").reshape(len(table), 9)
+    labelled = table.take(weights.min(axis=1) > 0)
+    if not len(labelled):
+        return (0.0,) * len(elements), 0.0
+    counts = labelled.element_counts(elements)
+    alphas = labelled.graphs("polarizability")
+    isotropic = np.trace(alphas, axis1=1, axis2=2) / 3
+    means = np.linalg.lstsq(counts.astype(float), isotropic, rcond=None)[0]
+    left = alphas - (counts @ means)[:, None, None] * np.eye(3)
+    per_atom = left / np.sqrt(counts.sum(axis=1))[:, None, None]
+    return tuple(means.tolist()), _rms(per_atom)
+
+
+def _entries(table: Table, label: str, weight: str) -> Array:
     """All entries of a label whose weight is above zero."""
-    kept = []
-    for configuration in configurations:
-        if label in configuration.labels:
-            value, mask = configuration.labels[label], configuration.weights[weight] > 0
-            kept.append(value[mask] if mask.shape else value.ravel()[: value.size * bool(mask)])
-    return np.concatenate(kept) if kept else np.zeros(0)
+    if label not in table.columns.arrays:
+        return np.zeros(0)
+    labelled = table.take(table.has(label))
+    mask = labelled.graphs(weight) > 0
+    if mask.ndim > 1:  # a weight for each entry
+        entries: Array = labelled.graphs(label)[mask]
+        return entries
+    used = labelled.take(mask)
+    return (used.atoms if LABELS[label].per_atom else used.graphs)(label).ravel()
 
 
 def _rms(values: Array) -> float:

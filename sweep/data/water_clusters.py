@@ -13,12 +13,13 @@ import contextlib
 from dataclasses import dataclass
 
 import numpy as np
-from ase import units
 from ase.data import atomic_masses
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from sweep.data.gfn2 import Labels, NoResultError, energy_and_forces, labels
+from sweep.data.gfn2 import Labels, energy_and_forces, labels
+from sweep.data.motion import dynamics, relax
+from sweep.data.xtb import NoResultError
 from sweep.errors import SweepError
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
     "Sample",
     "assign_molecules",
     "kinds",
+    "monomer",
     "plan",
+    "random_rotation",
     "sample",
     "split_of",
 ]
@@ -43,7 +46,6 @@ SPLIT_CYCLE = ("train", "train", "valid", "train", "train", "test")
 
 RELAXATION_STEPS = 30
 DYNAMICS_STEPS = 60
-TIME_STEP = 0.5 * units.fs
 TEMPERATURES = (300.0, 1500.0)
 """Range in K from which a configuration's temperature is drawn. The zero-point motion of an OH bond
 alone is that of a classical oscillator at 2600 K, so the upper end is less hot than it sounds."""
@@ -135,8 +137,12 @@ def _attempt(kind: Kind, rng: np.random.Generator) -> Sample | None:
     positions = _assemble(kind, rng)
     if positions is None:
         return None
-    positions = _relax(kind, positions)
-    positions = _dynamics(kind, positions, temperature, rng)
+
+    def forces(at: Array) -> Array:
+        return energy_and_forces(kind.numbers, at, kind.ion)[1]
+
+    positions = relax(forces, positions, RELAXATION_STEPS)
+    positions = dynamics(forces, kind.numbers, positions, temperature, DYNAMICS_STEPS, rng)
     # Rounded before labelling: the file holds exactly the geometry that the labels belong to.
     positions = np.round(_centred(kind.numbers, positions), 6)
     molecules = assign_molecules(kind, positions)
@@ -148,7 +154,7 @@ def _attempt(kind: Kind, rng: np.random.Generator) -> Sample | None:
     return Sample(kind, positions, molecules, result)
 
 
-def _monomer(n_hydrogens: int) -> Array:
+def monomer(n_hydrogens: int) -> Array:
     """OH-, H2O or H3O+ with oxygen at the origin and the hydrogens around +z."""
     bond = {1: 0.96, 2: 0.96, 3: 0.98}[n_hydrogens]
     tilt = np.radians({1: 0.0, 2: 52.5, 3: 73.0}[n_hydrogens])
@@ -164,7 +170,8 @@ def _monomer(n_hydrogens: int) -> Array:
     return np.concatenate([np.zeros((1, 3)), bond * directions])
 
 
-def _random_rotation(rng: np.random.Generator) -> Rotation:
+def random_rotation(rng: np.random.Generator) -> Rotation:
+    """A rotation, all of them equally likely."""
     return Rotation.from_quat(rng.normal(size=4))
 
 
@@ -184,7 +191,7 @@ def _turned(molecule: Array, axis: Array, onto: Array, rng: np.random.Generator)
 
 def _assemble(kind: Kind, rng: np.random.Generator) -> Array | None:
     """Positions of a cluster grown molecule by molecule, or None if one found no room."""
-    molecules = [_monomer(2 + kind.ion)]
+    molecules = [monomer(2 + kind.ion)]
     for _ in range(kind.n_waters - (0 if kind.ion else 1)):
         for _ in range(200):
             added = _neighbour(molecules, rng)
@@ -200,12 +207,12 @@ def _neighbour(molecules: list[Array], rng: np.random.Generator) -> Array:
     """A water next to one of ``molecules``: a hydrogen-bond acceptor, a donor, or at random."""
     target = molecules[rng.integers(len(molecules))]
     oxygen, hydrogens = target[0], target[1:]
-    water = _monomer(2)
+    water = monomer(2)
     distance = rng.uniform(2.6, 3.0)
     style = rng.uniform()
     if style < 0.2:
         direction = _unit(rng.normal(size=3))
-        turned = _random_rotation(rng).apply(water)
+        turned = random_rotation(rng).apply(water)
     elif style < 0.6:  # accepts: its oxygen lies on an O-H of the target
         hydrogen = hydrogens[rng.integers(len(hydrogens))]
         direction = _unit(hydrogen - oxygen + rng.normal(scale=0.1, size=3))
@@ -222,40 +229,6 @@ def _apart(one: Array, other: Array) -> bool:
     """No two atoms of different molecules closer than 1.5 Å, no two oxygens closer than 2.45 Å."""
     distances = np.linalg.norm(one[:, None] - other[None], axis=-1)
     return bool(distances.min() > 1.5 and distances[0, 0] > 2.45)
-
-
-def _relax(kind: Kind, positions: Array) -> Array:
-    """A fixed number of BFGS steps of at most 0.1 Å per atom (Nocedal and Wright, section 6.1)."""
-    x = positions.ravel().copy()
-    inverse = np.eye(x.size) / 40.0  # Å²/eV; the stiffest mode, an O-H bond, has about 50 eV/Å²
-    gradient = -energy_and_forces(kind.numbers, positions, kind.ion)[1].ravel()
-    for _ in range(RELAXATION_STEPS):
-        step = -inverse @ gradient
-        step *= min(1.0, 0.1 / np.linalg.norm(step.reshape(-1, 3), axis=1).max())
-        x = x + step
-        new = -energy_and_forces(kind.numbers, x.reshape(-1, 3), kind.ion)[1].ravel()
-        change, gradient = new - gradient, new
-        if (curvature := step @ change) > 1e-8:
-            project = np.eye(x.size) - np.outer(step, change) / curvature
-            inverse = project @ inverse @ project.T + np.outer(step, step) / curvature
-    return x.reshape(-1, 3)
-
-
-def _dynamics(kind: Kind, positions: Array, temperature: float, rng: np.random.Generator) -> Array:
-    """Positions after 30 fs of velocity Verlet from Maxwell-Boltzmann velocities.
-
-    The velocities are those of twice the temperature, as half of their energy becomes potential.
-    """
-    masses = atomic_masses[kind.numbers][:, None]
-    velocities = rng.normal(size=positions.shape) * np.sqrt(2 * units.kB * temperature / masses)
-    velocities -= (masses * velocities).sum(axis=0) / masses.sum()
-    forces = energy_and_forces(kind.numbers, positions, kind.ion)[1]
-    for _ in range(DYNAMICS_STEPS):
-        velocities = velocities + 0.5 * TIME_STEP * forces / masses
-        positions = positions + TIME_STEP * velocities
-        forces = energy_and_forces(kind.numbers, positions, kind.ion)[1]
-        velocities = velocities + 0.5 * TIME_STEP * forces / masses
-    return positions
 
 
 def _centred(numbers: Integers, positions: Array) -> Array:

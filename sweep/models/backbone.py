@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
 from sweep.libraries import ScaleShiftMACE, e3nn, gate_dict, interaction_classes, o3, quiet
-from sweep.models.settings import DataStatistics, LocalChargesConfig
+from sweep.models.settings import BackboneConfig, DataStatistics
 
-__all__ = ["build_backbone", "construction", "hidden_irreps"]
+__all__ = ["backbone_arguments", "build_backbone", "construction", "hidden_irreps"]
 
 
 @contextlib.contextmanager
@@ -37,39 +38,51 @@ def construction(seed: int, dtype: torch.dtype) -> Iterator[None]:
             torch.set_default_dtype(dtype_before)
 
 
-def hidden_irreps(settings: LocalChargesConfig) -> o3.Irreps:
+def hidden_irreps(settings: BackboneConfig) -> o3.Irreps:
     """Node features of each layer: `num_channels` of each l from 0 to `max_L`, natural parity."""
     harmonics = o3.Irreps.spherical_harmonics(settings.max_L)
     return (settings.num_channels * harmonics).sort().irreps.simplify()
 
 
-def build_backbone(settings: LocalChargesConfig, statistics: DataStatistics) -> ScaleShiftMACE:
-    """Build the MACE model; call it within `construction`.
-
-    Every layer keeps its l > 0 features, the last one too: the multipoles are read from them.
+def backbone_arguments(settings: BackboneConfig, statistics: DataStatistics) -> dict[str, Any]:
+    """The arguments of mace-torch's ScaleShiftMACE, which its other models take too.
 
     Args:
         settings: the model's settings, checked.
         statistics: elements, atomic energies and scales of the training set.
     """
-    return ScaleShiftMACE(
-        atomic_inter_scale=statistics.atomic_inter_scale,
-        atomic_inter_shift=statistics.atomic_inter_shift,
-        r_max=settings.r_max,
-        num_bessel=settings.num_radial_basis,
-        num_polynomial_cutoff=settings.num_cutoff_basis,
-        max_ell=settings.max_ell,
-        interaction_cls=interaction_classes[settings.interaction],
-        interaction_cls_first=interaction_classes[settings.interaction_first],
-        num_interactions=settings.num_interactions,
-        num_elements=len(statistics.atomic_numbers),
-        hidden_irreps=hidden_irreps(settings),
-        MLP_irreps=o3.Irreps(settings.MLP_irreps),
-        atomic_energies=np.array(statistics.atomic_energies),
-        avg_num_neighbors=statistics.avg_num_neighbors,
-        atomic_numbers=list(statistics.atomic_numbers),
-        correlation=settings.correlation,
-        gate=gate_dict[settings.gate],
-        radial_MLP=list(settings.radial_MLP),
-        keep_last_layer_irreps=True,
-    )
+    return {
+        "atomic_inter_scale": statistics.atomic_inter_scale,
+        "atomic_inter_shift": statistics.atomic_inter_shift,
+        "r_max": settings.r_max,
+        "num_bessel": settings.num_radial_basis,
+        "num_polynomial_cutoff": settings.num_cutoff_basis,
+        "max_ell": settings.max_ell,
+        "interaction_cls": interaction_classes[settings.interaction],
+        "interaction_cls_first": interaction_classes[settings.interaction_first],
+        "num_interactions": settings.num_interactions,
+        "num_elements": len(statistics.atomic_numbers),
+        "hidden_irreps": hidden_irreps(settings),
+        "MLP_irreps": o3.Irreps(settings.MLP_irreps),
+        "atomic_energies": np.array(statistics.atomic_energies),
+        "avg_num_neighbors": statistics.avg_num_neighbors,
+        "atomic_numbers": list(statistics.atomic_numbers),
+        "correlation": settings.correlation,
+        "gate": gate_dict[settings.gate],
+        "radial_MLP": list(settings.radial_MLP),
+    }
+
+
+def build_backbone(
+    settings: BackboneConfig, statistics: DataStatistics, *, keep_last_layer_irreps: bool = True
+) -> ScaleShiftMACE:
+    """Build the MACE model; call it within `construction`.
+
+    Args:
+        settings: the model's settings, checked.
+        statistics: elements, atomic energies and scales of the training set.
+        keep_last_layer_irreps: whether the last layer keeps its l > 0 features, as the others do:
+            multipoles are read from them, energies are not.
+    """
+    arguments = backbone_arguments(settings, statistics)
+    return ScaleShiftMACE(**arguments, keep_last_layer_irreps=keep_last_layer_irreps)

@@ -6,8 +6,8 @@ is that of the whole density at the nuclei, the atom's own smeared charge includ
 hold for molecules and for periodic cells alike and are those of graph-longrange. Units: e, e·Å, Å,
 eV and V.
 
-Molecules take the closed pair formula, periodic cells the k-space sum of graph-longrange. Molecules
-are never sent through k-space, so a batch is one or the other.
+Molecules take the closed pair formula, periodic cells and slabs the k-space sum of graph-longrange,
+slabs with a correction. A batch holds molecules or periodic configurations, never both.
 """
 
 from __future__ import annotations
@@ -18,21 +18,29 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from ase import units
 from torch import Tensor
 
-from sweep.errors import InputError
 from sweep.libraries import (
     GTOElectrostaticEnergy,
     GTOElectrostaticFeatures,
     compute_k_vectors_flat,
     gto_basis_kspace_cutoff,
 )
+from sweep.models.electrostatics_boundaries import BoundaryCorrection, boundary_correction
+from sweep.models.electrostatics_molecules import (
+    COULOMB_CONSTANT,
+    MoleculeElectrostatics,
+    radial_kernels,
+)
 
-__all__ = ["COULOMB_CONSTANT", "Interactions", "MoleculeElectrostatics", "PeriodicElectrostatics"]
-
-COULOMB_CONSTANT: float = units.Hartree * units.Bohr
-"""1/(4 π ε₀) in eV·Å/e²; the same number in V·Å/e."""
+__all__ = [
+    "COULOMB_CONSTANT",
+    "Electrostatics",
+    "Interactions",
+    "MoleculeElectrostatics",
+    "PeriodicElectrostatics",
+    "radial_kernels",
+]
 
 
 class Interactions(Protocol):
@@ -47,111 +55,45 @@ class Interactions(Protocol):
         ...
 
 
-class MoleculeElectrostatics(torch.nn.Module):
-    """Coulomb interaction within molecules, by the closed formula for pairs of smeared multipoles.
+class Electrostatics(torch.nn.Module):
+    """Coulomb interaction of the configurations of a batch under the chosen boundary conditions.
 
     Args:
         max_l: 0 for charges, 1 for charges and dipoles.
         smearing_width: standard deviation σ of the Gaussians, Å.
+        kspace_cutoff_factor: see `PeriodicElectrostatics`.
+        pbc_handling: see `sweep.models.boundaries`, which checks the configurations.
     """
 
-    def __init__(self, max_l: int, smearing_width: float) -> None:
+    def __init__(
+        self,
+        max_l: int,
+        smearing_width: float,
+        kspace_cutoff_factor: float,
+        pbc_handling: str = "auto",
+    ) -> None:
         super().__init__()
-        self.max_l = max_l
-        self.smearing_width = smearing_width
-
-    def forward(self, positions: Tensor, batch: Mapping[str, Tensor]) -> PairInteractions:
-        """The interactions of the pairs in `batch["pair_index"]` at `positions` [N, 3]."""
-        source, target = batch["pair_index"]
-        # (x, y, z) -> (y, z, x), without an index tensor that a GPU would have to wait for
-        vectors = torch.roll(positions[target] - positions[source], -1, dims=-1)
-        return PairInteractions(
-            max_l=self.max_l,
-            smearing_width=self.smearing_width,
-            source=source,
-            target=target,
-            vectors=vectors,
-            distances=torch.linalg.vector_norm(vectors, dim=-1),
-            graph=batch["batch"][target],
-            n_graphs=batch["ptr"].numel() - 1,
+        self.molecules_in_space = pbc_handling in ("auto", "realspace")
+        self.molecules = MoleculeElectrostatics(max_l, smearing_width)
+        self.cells = PeriodicElectrostatics(
+            max_l, smearing_width, kspace_cutoff_factor, pbc_handling
         )
 
-
-@dataclass(frozen=True)
-class PairInteractions:
-    r"""The interactions of `P` ordered pairs of atoms, each pair given in both orders.
-
-    With :math:`a = 1/\sqrt{2(\sigma_i^2 + \sigma_j^2)}`, :math:`f_0 = \mathrm{erf}(a r)/r`,
-    :math:`f_{n+1} = -f_n'/r` and :math:`\mathbf r` from source :math:`j` to target :math:`i`, the
-    potential of the source averaged over a charge of width :math:`\sigma_i` is
-    :math:`K (q_j f_0 + \mathbf d_j \cdot \mathbf r f_1)`; the energy of the pair is this times the
-    target's charge plus its gradient times the target's dipole. A nucleus has no width. Exactly
-    invariant under rotations.
-
-    Attributes:
-        max_l: 0 for charges, 1 for charges and dipoles.
-        smearing_width: standard deviation σ of the Gaussians, Å.
-        source: [P] atom whose density acts.
-        target: [P] atom it acts on.
-        vectors: [P, 3] from source to target in the order y, z, x of the dipoles, Å.
-        distances: [P] Å.
-        graph: [P] graph of the pair.
-        n_graphs: number of graphs.
-    """
-
-    max_l: int
-    smearing_width: float
-    source: Tensor
-    target: Tensor
-    vectors: Tensor
-    distances: Tensor
-    graph: Tensor
-    n_graphs: int
-
-    def energy(self, multipoles: Tensor) -> Tensor:
-        """Coulomb energy [G] in eV of multipoles [N, (max_l+1)²], without self-interaction."""
-        source, target = multipoles[self.source], multipoles[self.target]
-        f0, f1, f2 = _kernels(self.distances, 1.0 / (2.0 * self.smearing_width))
-        charge, on_charge = source[:, 0], target[:, 0]
-        pair = charge * on_charge * f0
-        if self.max_l == 1:
-            along = (source[:, 1:] * self.vectors).sum(-1)
-            on_along = (target[:, 1:] * self.vectors).sum(-1)
-            dipoles = (source[:, 1:] * target[:, 1:]).sum(-1)
-            pair = pair + (on_charge * along - charge * on_along + dipoles) * f1
-            pair = pair - along * on_along * f2
-        half = 0.5 * COULOMB_CONSTANT * pair  # every pair comes twice
-        return half.new_zeros(self.n_graphs).index_add(0, self.graph, half)
-
-    def potential(self, multipoles: Tensor) -> Tensor:
-        """Potential [N] in V of the whole smeared density at each nucleus, its own included."""
-        a = 1.0 / (math.sqrt(2.0) * self.smearing_width)
-        source = multipoles[self.source]
-        f0, f1, _ = _kernels(self.distances, a)
-        pair = source[:, 0] * f0
-        if self.max_l == 1:
-            pair = pair + (source[:, 1:] * self.vectors).sum(-1) * f1
-        # the limit of erf(a r)/r at r = 0; the atom's own dipole has no potential at its centre
-        own = multipoles[:, 0] * (2.0 * a / math.sqrt(math.pi))
-        return COULOMB_CONSTANT * own.index_add(0, self.target, pair)
-
-
-def _kernels(r: Tensor, a: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The radial functions f0 = erf(a r)/r, f1 = -f0'/r and f2 = -f1'/r."""
-    x = a * r
-    inverse_square = r.pow(-2)
-    gaussian = (2.0 * a / math.sqrt(math.pi)) * torch.exp(-x.square())
-    f0 = torch.erf(x) / r
-    f1 = (f0 - gaussian) * inverse_square
-    f2 = (3.0 * f1 - 2.0 * a * a * gaussian) * inverse_square
-    return f0, f1, f2
+    def forward(
+        self, positions: Tensor, batch: Mapping[str, Tensor], *, periodic: bool
+    ) -> Interactions:
+        """The interactions at `positions` [N, 3]; `periodic` tells what the batch holds."""
+        solver = self.molecules if self.molecules_in_space and not periodic else self.cells
+        interactions: Interactions = solver(positions, batch)
+        return interactions
 
 
 class PeriodicElectrostatics(torch.nn.Module):
     """Coulomb interaction in periodic cells by graph-longrange's sum over k-vectors.
 
-    The mean potential of a cell is zero; a charged cell is neutralised by a uniform background.
-    All three directions must be periodic.
+    The mean potential of a cell is zero; a charged cell is neutralised by a uniform background. The
+    potential of a slab is zero in the vacuum, on the average of its two sides, and that of a
+    molecule in a box far away from it.
 
     Args:
         max_l: 0 for charges, 1 for charges and dipoles.
@@ -159,10 +101,20 @@ class PeriodicElectrostatics(torch.nn.Module):
         kspace_cutoff_factor: times graph-longrange's own estimate of the largest k-vector needed,
             which is larger for dipoles. Energies of a molecular box are off by about 4e-4 eV with
             1.0 and 1e-7 eV with 1.5; charges alone (`max_l` 0) by 1e-5 eV per e² with 1.5.
+        pbc_handling: `auto` and `mixed_periodic` go by the flags of each configuration, else all
+            are `pbc` (cells), `slab` or `molecule_in_box`.
     """
 
-    def __init__(self, max_l: int, smearing_width: float, kspace_cutoff_factor: float) -> None:
+    def __init__(
+        self,
+        max_l: int,
+        smearing_width: float,
+        kspace_cutoff_factor: float,
+        pbc_handling: str = "auto",
+    ) -> None:
         super().__init__()
+        self.pbc_handling = pbc_handling
+        self.smearing_width = smearing_width
         cutoff = kspace_cutoff_factor * gto_basis_kspace_cutoff([smearing_width], max_l)
         self.register_buffer("kspace_cutoff", torch.tensor(cutoff), persistent=False)
         self.density_energy = GTOElectrostaticEnergy(
@@ -185,17 +137,7 @@ class PeriodicElectrostatics(torch.nn.Module):
         )
 
     def forward(self, positions: Tensor, batch: Mapping[str, Tensor]) -> LatticeInteractions:
-        """The interactions in the cells `batch["cell"]` [3G, 3] at `positions` [N, 3].
-
-        Raises:
-            InputError: a configuration is not periodic in all three directions.
-        """
-        pbc = batch["pbc"].view(-1, 3)
-        if not bool(pbc.all()):
-            raise InputError(
-                f"local_charges: a periodic batch holds a configuration with pbc = "
-                f"{pbc[~pbc.all(dim=1)][0].tolist()}; valid: periodic in all three directions"
-            )
+        """The interactions in the cells `batch["cell"]` [3G, 3] at `positions` [N, 3]."""
         cell = batch["cell"].view(-1, 3, 3)
         reciprocal = 2.0 * math.pi * torch.linalg.inv(cell).mT
         k_vectors, k_norm2, k_batch, k0_mask = compute_k_vectors_flat(
@@ -209,9 +151,30 @@ class PeriodicElectrostatics(torch.nn.Module):
             "node_positions": positions,
             "batch": batch["batch"],
             "volume": torch.linalg.det(cell).abs(),
-            "pbc": pbc,
+            # repeated in all directions: what a slab has instead is added here, not there
+            "pbc": torch.ones_like(batch["pbc"].view(-1, 3)),
         }
-        return LatticeInteractions(self.density_energy, self.features, geometry)
+        correction = self._correction(positions, batch)
+        return LatticeInteractions(self.density_energy, self.features, geometry, correction)
+
+    def _correction(
+        self, positions: Tensor, batch: Mapping[str, Tensor]
+    ) -> BoundaryCorrection | None:
+        """What the graphs that are no cells need; None if all are cells."""
+        n_periodic = batch["pbc"].view(-1, 3).sum(dim=1)
+        by_flags = self.pbc_handling in ("auto", "mixed_periodic")
+        if by_flags:
+            slab, molecule = n_periodic == 2, n_periodic == 0
+            if bool((n_periodic == 3).all()):
+                return None
+        elif self.pbc_handling == "pbc":
+            return None
+        else:
+            slab = torch.full_like(n_periodic, self.pbc_handling == "slab", dtype=torch.bool)
+            molecule = ~slab
+        return boundary_correction(
+            positions, batch, self.smearing_width, slab=slab, molecule=molecule
+        )
 
 
 @dataclass(frozen=True)
@@ -222,19 +185,25 @@ class LatticeInteractions:
         density_energy: energy of smeared multipoles.
         features: potential of smeared multipoles.
         geometry: k-vectors, positions and cells, by the names of both modules' arguments.
+        correction: what slabs and molecules in boxes need; None if all are cells.
     """
 
     density_energy: GTOElectrostaticEnergy
     features: GTOElectrostaticFeatures
     geometry: Mapping[str, Tensor]
+    correction: BoundaryCorrection | None = None
 
     def energy(self, multipoles: Tensor) -> Tensor:
         """Coulomb energy [G] in eV of multipoles [N, (max_l+1)²], without self-interaction."""
         energy: Tensor = self.density_energy(source_feats=multipoles, **self.geometry)
+        if self.correction is not None:
+            energy = energy + self.correction.energy(multipoles)
         return energy
 
     def potential(self, multipoles: Tensor) -> Tensor:
         """Potential [N] in V of the whole smeared density at each nucleus, its own included."""
         cache = self.features.precompute_geometry(**self.geometry)
         potential: Tensor = self.features.compute_esps(cache, multipoles, None)
+        if self.correction is not None:
+            potential = potential + self.correction.potential(multipoles)
         return potential

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,38 +17,15 @@ from sweep.libraries import (
     o3,
 )
 from sweep.models.backbone import build_backbone, hidden_irreps
-from sweep.models.electrostatics import (
-    Interactions,
-    MoleculeElectrostatics,
-    PeriodicElectrostatics,
-)
-from sweep.models.settings import DataStatistics, LocalChargesConfig
+from sweep.models.electrostatics import Electrostatics, Interactions
+from sweep.models.model import Model, State
+from sweep.models.polarizability import PolarizabilityReadout
+from sweep.models.settings import ChargesConfig, DataStatistics, LocalChargesConfig
 
-__all__ = ["LocalCharges", "State"]
+__all__ = ["LocalCharges", "MultipoleReadout"]
 
 
-class State(NamedTuple):
-    """What the model says of a batch before anything is differentiated.
-
-    Attributes:
-        energy: [G] total energy, eV.
-        interaction_energy: [G] total energy without the atomic energies: the same derivatives, and
-            in float32 without the rounding that adding large constants brings.
-        density_coefficients: [N, (l_max+1)²] atomic multipoles Q, d_y, d_z, d_x in e and e·Å.
-        dipole: [G, 3] Cartesian, e·Å.
-        esps: [N] potential of these multipoles at the atoms, V.
-        esps_dft: [N] potential of the reference multipoles, V; a label, without a gradient.
-    """
-
-    energy: Tensor
-    interaction_energy: Tensor
-    density_coefficients: Tensor
-    dipole: Tensor
-    esps: Tensor
-    esps_dft: Tensor
-
-
-class LocalCharges(torch.nn.Module):
+class LocalCharges(Model):
     """A MACE potential plus the Coulomb interaction of atomic multipoles that it predicts itself.
 
     The multipoles of an atom are read from its node features, so they depend on the atoms within
@@ -58,7 +35,8 @@ class LocalCharges(torch.nn.Module):
         E = E_MACE + E_Coulomb(multipoles, without self-interaction) + dipole · external_field
 
     where `external_field` is minus the physical field and the dipole is `Σ (q_i r_i + d_i)` with
-    the positions as they are (in a periodic cell: neither wrapped nor unwrapped).
+    the positions as they are (in a periodic cell: neither wrapped nor unwrapped). With
+    `polarizability`, atomic polarizabilities are read from the features too; they act on no energy.
 
     Args:
         settings: the model's settings, checked.
@@ -66,74 +44,28 @@ class LocalCharges(torch.nn.Module):
     """
 
     family: ClassVar[str] = "local_charges"
-    outputs: ClassVar[frozenset[str]] = frozenset(
+    outputs = frozenset(
         {"energy", "forces", "stress", "density_coefficients", "dipole", "esps", "esps_dft"}
     )
 
     def __init__(self, settings: LocalChargesConfig, statistics: DataStatistics) -> None:
-        super().__init__()
+        super().__init__(settings, statistics)
         self.max_l = settings.atomic_multipoles_max_l
         self.backbone = build_backbone(settings, statistics)
         self.multipoles = MultipoleReadout(settings, statistics)
-        width = settings.atomic_multipoles_smearing_width
-        self.molecules = MoleculeElectrostatics(self.max_l, width)
-        self.cells = PeriodicElectrostatics(self.max_l, width, settings.kspace_cutoff_factor)
+        self.electrostatics = Electrostatics(
+            self.max_l,
+            settings.atomic_multipoles_smearing_width,
+            settings.kspace_cutoff_factor,
+            settings.pbc_handling,
+        )
+        self.polarizability: PolarizabilityReadout | None = None
+        if settings.polarizability:
+            self.polarizability = PolarizabilityReadout(settings, statistics)
+            self.outputs = self.outputs | {"polarizability"}
 
-    def forward(
-        self,
-        batch: Mapping[str, Tensor],
-        *,
-        periodic: bool,
-        compute_force: bool = True,
-        compute_stress: bool = False,
-        training: bool = False,
-    ) -> dict[str, Tensor]:
-        """Predict every output for a batch; the batch and its tensors stay as they are.
-
-        Args:
-            batch: the batch (`sweep.data` describes its keys). `pair_index` is needed for
-                molecules, `external_field` and `esps_dft` are used if present.
-            periodic: whether the batch holds periodic cells or molecules; never both.
-            compute_force: return forces. They need gradients, also within `torch.no_grad()`.
-            compute_stress: return forces and the stress dE/dε / V of periodic cells.
-            training: keep the graph, so that a loss of any output can be differentiated with
-                respect to the parameters. Otherwise all outputs are detached.
-
-        Returns:
-            The outputs by their names, `outputs` less `forces` and `stress` where not asked for.
-        """
-        differentiate = compute_force or compute_stress
-        with torch.set_grad_enabled(training or differentiate):
-            leaf = batch["positions"].detach().requires_grad_(differentiate)
-            inputs = {**batch, "positions": leaf}
-            strain = None
-            if compute_stress:
-                strain = leaf.new_zeros(batch["ptr"].numel() - 1, 3, 3).requires_grad_(True)
-                inputs = _strained(inputs, strain)
-            state = self.evaluate(inputs, periodic=periodic)
-            results = {
-                "energy": state.energy,
-                "density_coefficients": state.density_coefficients,
-                "dipole": state.dipole,
-                "esps": state.esps,
-                "esps_dft": state.esps_dft,
-            }
-            if differentiate:
-                variables = [leaf] if strain is None else [leaf, strain]
-                gradients = torch.autograd.grad(
-                    state.interaction_energy.sum(), variables, create_graph=training
-                )
-                results["forces"] = -gradients[0]
-                if strain is not None:
-                    volume = torch.linalg.det(batch["cell"].view(-1, 3, 3)).abs()
-                    results["stress"] = gradients[1] / volume.view(-1, 1, 1)
-        return results if training else {name: value.detach() for name, value in results.items()}
-
-    def evaluate(self, batch: Mapping[str, Tensor], *, periodic: bool) -> State:
-        """Energy, multipoles and potentials at `batch["positions"]`, nothing differentiated.
-
-        This part takes no derivative and modifies nothing, so `torch.func` can transform it.
-        """
+    def evaluate(self, batch: Mapping[str, Tensor], *, periodic: bool, **options: Any) -> State:
+        """Energy, multipoles and potentials at `batch["positions"]`, nothing differentiated."""
         positions, index = batch["positions"], batch["batch"]
         # mace-torch writes into the mapping and switches gradients on for the positions it is given
         inputs = {**batch, "positions": positions.view_as(positions)}
@@ -152,27 +84,38 @@ class LocalCharges(torch.nn.Module):
         if reference is None:
             with torch.no_grad():
                 reference = interactions.potential(self._reference_multipoles(batch))
+        outputs = {
+            "density_coefficients": multipoles,
+            "dipole": dipole,
+            "esps": interactions.potential(multipoles),
+            "esps_dft": reference,
+        }
+        if self.polarizability is not None:
+            atomic = self.polarizability(backbone["node_feats"], batch["node_attrs"])
+            zeros = atomic.new_zeros(energy.shape[0], 3, 3)
+            outputs["polarizability"] = zeros.index_add(0, index, atomic)
         return State(
             energy=backbone["energy"] + energy,
             interaction_energy=backbone["interaction_energy"] + energy,
-            density_coefficients=multipoles,
-            dipole=dipole,
-            esps=interactions.potential(multipoles),
-            esps_dft=reference,
+            outputs=outputs,
         )
 
-    @torch.no_grad()
-    def reference_potentials(self, batch: Mapping[str, Tensor], periodic: bool) -> Tensor:
-        """Potential [N] of the reference multipoles of a batch at its atoms, V.
+    def reason_against(self, output: str, **options: Any) -> str | None:
+        """See `Model.reason_against`."""
+        if output == "polarizability" and self.polarizability is None:
+            return "the model does not return polarizability; set model.polarizability=true"
+        return super().reason_against(output, **options)
 
-        It depends on no parameter: compute it once per configuration and store it as `esps_dft`.
-        """
+    @torch.no_grad()
+    def reference(self, batch: Mapping[str, Tensor], *, periodic: bool) -> dict[str, Tensor]:
+        """`esps_dft` [N]: potential of the reference multipoles of a batch at its atoms, V."""
         interactions = self._interactions(batch, periodic)
-        return interactions.potential(self._reference_multipoles(batch))
+        return {"esps_dft": interactions.potential(self._reference_multipoles(batch))}
 
     def _interactions(self, batch: Mapping[str, Tensor], periodic: bool) -> Interactions:
-        solver = self.cells if periodic else self.molecules
-        interactions: Interactions = solver(batch["positions"], batch)
+        interactions: Interactions = self.electrostatics(
+            batch["positions"], batch, periodic=periodic
+        )
         return interactions
 
     def _reference_multipoles(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -194,7 +137,7 @@ class MultipoleReadout(torch.nn.Module):
     reference_charges: Tensor
     scale: Tensor
 
-    def __init__(self, settings: LocalChargesConfig, statistics: DataStatistics) -> None:
+    def __init__(self, settings: ChargesConfig, statistics: DataStatistics) -> None:
         super().__init__()
         irreps = hidden_irreps(settings)
         self.features = irreps.dim
@@ -230,20 +173,3 @@ class MultipoleReadout(torch.nn.Module):
         charges = total[:, :1] + node_attrs @ self.reference_charges
         # MACE's vectors are (x, y, z), multipoles (y, z, x)
         return torch.cat([charges, torch.roll(total[:, 1:], -1, dims=-1)], dim=-1)
-
-
-def _strained(batch: dict[str, Tensor], strain: Tensor) -> dict[str, Tensor]:
-    """The batch with positions, shifts and cells under the symmetric part of `strain` [G, 3, 3]."""
-    symmetric = 0.5 * (strain + strain.mT)
-    index, source = batch["batch"], batch["edge_index"][0]
-
-    def moved(vectors: Tensor, graph: Tensor) -> Tensor:
-        return vectors + torch.einsum("ij,ijk->ik", vectors, symmetric[graph])
-
-    cell = batch["cell"].view(-1, 3, 3)
-    return {
-        **batch,
-        "positions": moved(batch["positions"], index),
-        "shifts": moved(batch["shifts"], index[source]),
-        "cell": (cell + cell @ symmetric).view(-1, 3),
-    }

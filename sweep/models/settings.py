@@ -1,24 +1,34 @@
-"""What describes a model: its settings and what it takes from the training data. No torch here."""
+"""What describes a model: its settings and what it takes from the training data. No torch here.
+
+Every family has a dataclass of settings, its keys those of the family's files in `conf/model`. What
+a key means is said there.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from sweep.errors import InputError
+from sweep.models.boundaries import PBC_HANDLING, check_boundaries
+
+if TYPE_CHECKING:
+    from sweep.data.configurations import Configuration
 
 __all__ = [
-    "FAMILIES",
     "GATES",
     "INTERACTIONS",
+    "BackboneConfig",
+    "ChargesConfig",
     "DataStatistics",
     "LocalChargesConfig",
-    "check_settings",
+    "MaceConfig",
+    "at_least",
+    "one_of",
+    "positive",
 ]
-
-FAMILIES = ("local_charges",)
-"""Names of the model families that can be trained."""
 
 INTERACTIONS = (
     "RealAgnosticResidualInteractionBlock",
@@ -33,14 +43,10 @@ GATES = ("silu", "tanh", "abs")
 
 
 @dataclass
-class LocalChargesConfig:
-    """Settings of the family `local_charges`; argument names are those of `mace_run_train`.
+class BackboneConfig:
+    """Settings of the MACE backbone; argument names are those of `mace_run_train`, lengths in Å."""
 
-    Lengths are in Å. The three keys of the charge part carry the names that MACE_SCF and PolarMACE
-    use. The defaults are those of `conf/model/local_charges.yaml`, where each key is explained.
-    """
-
-    family: str = "local_charges"
+    family: str = ""
     num_channels: int = 64
     max_L: int = 1
     r_max: float = 5.0
@@ -54,9 +60,139 @@ class LocalChargesConfig:
     radial_MLP: list[int] = field(default_factory=lambda: [64, 64, 64])
     MLP_irreps: str = "16x0e"
     gate: str = "silu"
+
+    @property
+    def multipoles_max_l(self) -> int:
+        """Largest l of the reference multipoles that a batch holds: what the model compares with.
+
+        A model without multipoles takes all that a file can have, of which it reads none.
+        """
+        return 0
+
+    def check(self) -> None:
+        """Check every value that needs no data.
+
+        Raises:
+            InputError: naming the key, what arrived and what is valid.
+        """
+        one_of("interaction", self.interaction, INTERACTIONS)
+        one_of("interaction_first", self.interaction_first, INTERACTIONS)
+        one_of("gate", self.gate, GATES)
+        for name, least in (
+            ("num_channels", 1),
+            ("max_L", 0),
+            ("num_radial_basis", 1),
+            ("num_cutoff_basis", 2),
+            ("max_ell", 0),
+            ("num_interactions", 2),
+            ("correlation", 1),
+        ):
+            at_least(name, getattr(self, name), least)
+        positive("r_max", self.r_max)
+        if not self.radial_MLP or min(self.radial_MLP) < 1:
+            raise InputError(
+                f"model.radial_MLP: got {list(self.radial_MLP)}; "
+                "must be one or more layer widths of at least 1"
+            )
+        if self.max_ell < self.max_L:
+            raise InputError(
+                f"model.max_ell: got {self.max_ell}; must be at least max_L = {self.max_L}"
+            )
+        mul, _, irrep = self.MLP_irreps.partition("x")
+        if not mul.isdigit() or int(mul) < 1 or irrep != "0e":
+            raise InputError(
+                f"model.MLP_irreps: got {self.MLP_irreps!r}; must be scalars such as '16x0e'"
+            )
+
+    def check_configuration(self, configuration: Configuration) -> None:
+        """Check that the model can take a configuration of any split.
+
+        Raises:
+            InputError: it cannot; the message names file and configuration.
+        """
+
+    def stage_arguments(self, key: str, stage: Mapping[str, Any]) -> dict[str, Any]:
+        """Keyword arguments of the model's call in one stage, from the stage's own keys.
+
+        Args:
+            key: the stage in error messages, for example ``train_schedule.1``.
+            stage: its entry in the schedule.
+
+        Raises:
+            InputError: if a key of the stage is not for this family, or its value is not valid.
+        """
+        if stage.get("fixed_point_training_options") is not None:
+            raise InputError(
+                f"{key}.fixed_point_training_options: only for the model family 'fixed_point'; "
+                f"this model's is '{self.family}'"
+            )
+        return {}
+
+
+@dataclass
+class MaceConfig(BackboneConfig):
+    """Settings of the family `mace`."""
+
+    family: str = "mace"
+
+
+@dataclass
+class ChargesConfig(BackboneConfig):
+    """Settings of a model with atomic multipoles, by the names of MACE_SCF and PolarMACE."""
+
     atomic_multipoles_max_l: int = 1
     atomic_multipoles_smearing_width: float = 1.5
     kspace_cutoff_factor: float = 1.5
+
+    @property
+    def multipoles_max_l(self) -> int:
+        """Largest l of the model's multipoles."""
+        return self.atomic_multipoles_max_l
+
+    def check(self) -> None:
+        """See `BackboneConfig.check`."""
+        one_of("atomic_multipoles_max_l", self.atomic_multipoles_max_l, (0, 1))
+        positive("atomic_multipoles_smearing_width", self.atomic_multipoles_smearing_width)
+        positive("kspace_cutoff_factor", self.kspace_cutoff_factor)
+        if self.max_L < self.atomic_multipoles_max_l:
+            raise InputError(
+                f"model.max_L: got {self.max_L}; must be at least atomic_multipoles_max_l = "
+                f"{self.atomic_multipoles_max_l}: atomic dipoles are read from l = 1 features"
+            )
+        super().check()
+
+    def check_configuration(self, configuration: Configuration) -> None:
+        """Its electrostatics knows molecules and crystals, no slabs or wires."""
+        if 0 < configuration.pbc.sum() < 3:
+            flags = " ".join("FT"[int(flag)] for flag in configuration.pbc)
+            raise InputError(
+                f'{configuration.where}: pbc="{flags}"; the model family {self.family!r} needs a '
+                "molecule (F F F) or a cell that is periodic in all directions (T T T)"
+            )
+        check_boundaries("auto", configuration)
+
+
+@dataclass
+class LocalChargesConfig(ChargesConfig):
+    """Settings of the family `local_charges`."""
+
+    family: str = "local_charges"
+    pbc_handling: str = "auto"
+    polarizability: bool = False
+
+    def check(self) -> None:
+        """See `BackboneConfig.check`."""
+        one_of("pbc_handling", self.pbc_handling, PBC_HANDLING)
+        super().check()
+        if self.polarizability and self.max_L < 1:
+            raise InputError(
+                f"model.polarizability: needs max_L of at least 1; got max_L = {self.max_L}: its "
+                "anisotropy is read from l > 0 features"
+            )
+
+    def check_configuration(self, configuration: Configuration) -> None:
+        """Its boundary conditions are chosen by `pbc_handling`."""
+        check_boundaries(self.pbc_handling, configuration)
 
 
 @dataclass(frozen=True)
@@ -74,6 +210,9 @@ class DataStatistics:
             energies are where the energies start from. Empty: zeros.
         charge_scale: spread of the charges of an element about that mean, e.
         dipole_scale: root mean square of a component of the atomic dipoles, e·Å.
+        mean_polarizabilities: isotropic polarizability per atom of each element, as labelled, where
+            the polarizabilities start from. Empty: zeros.
+        polarizability_scale: spread of the polarizability per atom about that, as labelled.
     """
 
     atomic_numbers: tuple[int, ...]
@@ -84,72 +223,45 @@ class DataStatistics:
     mean_charges: tuple[float, ...] = ()
     charge_scale: float = 0.1
     dipole_scale: float = 0.05
+    mean_polarizabilities: tuple[float, ...] = ()
+    polarizability_scale: float = 1.0
 
     def __post_init__(self) -> None:
         n_elements = len(self.atomic_numbers)
         for name, values in (
             ("atomic_energies", self.atomic_energies),
             ("mean_charges", self.mean_charges or self.atomic_numbers),
+            ("mean_polarizabilities", self.mean_polarizabilities or self.atomic_numbers),
         ):
             if len(values) != n_elements:
                 raise InputError(
                     f"statistics.{name}: {len(values)} values for {n_elements} elements "
                     f"{list(self.atomic_numbers)}; give one per element"
                 )
-        for name in ("avg_num_neighbors", "atomic_inter_scale", "charge_scale", "dipole_scale"):
+        for name in (
+            "avg_num_neighbors",
+            "atomic_inter_scale",
+            "charge_scale",
+            "dipole_scale",
+            "polarizability_scale",
+        ):
             if not getattr(self, name) > 0:
                 raise InputError(f"statistics.{name}: got {getattr(self, name)}; must be positive")
 
 
-def check_settings(settings: LocalChargesConfig) -> None:
-    """Check every value of a model's settings that needs no data.
-
-    Raises:
-        InputError: naming the key, what arrived and what is valid.
-    """
-    _one_of("family", settings.family, FAMILIES)
-    _one_of("interaction", settings.interaction, INTERACTIONS)
-    _one_of("interaction_first", settings.interaction_first, INTERACTIONS)
-    _one_of("gate", settings.gate, GATES)
-    _one_of("atomic_multipoles_max_l", settings.atomic_multipoles_max_l, (0, 1))
-    for name, least in (
-        ("num_channels", 1),
-        ("max_L", 0),
-        ("num_radial_basis", 1),
-        ("num_cutoff_basis", 2),
-        ("max_ell", 0),
-        ("num_interactions", 2),
-        ("correlation", 1),
-    ):
-        value = getattr(settings, name)
-        if value < least:
-            raise InputError(f"model.{name}: got {value}; must be at least {least}")
-    for name in ("r_max", "atomic_multipoles_smearing_width", "kspace_cutoff_factor"):
-        value = getattr(settings, name)
-        if not 0 < value < float("inf"):
-            raise InputError(f"model.{name}: got {value}; must be positive and finite")
-    if not settings.radial_MLP or min(settings.radial_MLP) < 1:
-        raise InputError(
-            f"model.radial_MLP: got {list(settings.radial_MLP)}; "
-            "must be one or more layer widths of at least 1"
-        )
-    if settings.max_L < settings.atomic_multipoles_max_l:
-        raise InputError(
-            f"model.max_L: got {settings.max_L}; must be at least atomic_multipoles_max_l = "
-            f"{settings.atomic_multipoles_max_l}: atomic dipoles are read from l = 1 features"
-        )
-    if settings.max_ell < settings.max_L:
-        raise InputError(
-            f"model.max_ell: got {settings.max_ell}; must be at least max_L = {settings.max_L}"
-        )
-    mul, _, irrep = settings.MLP_irreps.partition("x")
-    if not mul.isdigit() or int(mul) < 1 or irrep != "0e":
-        raise InputError(
-            f"model.MLP_irreps: got {settings.MLP_irreps!r}; must be scalars such as '16x0e'"
-        )
+def at_least(name: str, value: float, least: float) -> None:
+    """Raise InputError unless the value of the key `model.<name>` is at least `least`."""
+    if value < least:
+        raise InputError(f"model.{name}: got {value}; must be at least {least}")
 
 
-def _one_of(name: str, value: object, valid: Iterable[object]) -> None:
+def positive(name: str, value: float) -> None:
+    """Raise InputError unless the value of the key `model.<name>` is positive and finite."""
+    if not 0 < value < float("inf"):
+        raise InputError(f"model.{name}: got {value}; must be positive and finite")
+
+
+def one_of(name: str, value: object, valid: Iterable[object]) -> None:
     """Raise InputError with the nearest match unless `value` is one of `valid`."""
     names = [str(item) for item in valid]
     if str(value) in names:

@@ -9,13 +9,11 @@ import numpy as np
 
 from sweep.quantities import QUANTITIES
 from sweep.recording.files import replacing
+from sweep.report.palette import COLOURS, ROLE_COLOURS
 from sweep.report.summary import StudySummary, TrialSummary
 
 __all__ = ["draw_comparison"]
 
-# Okabe and Ito's colours can be told apart with any colour vision.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-_ROLE_COLOURS = {"default": "#999999", "balanced": "#E69F00", "best": "#0072B2"}
 _SMALL_SHARE = 0.05  # a share below this has no room for its number
 
 
@@ -55,7 +53,7 @@ def _draw_errors(axes: Any, trials: dict[str, TrialSummary]) -> None:
             positions + (i - (len(trials) - 1) / 2) * width,
             ratios,
             width * 0.92,
-            color=_ROLE_COLOURS[role],
+            color=ROLE_COLOURS[role],
             label=f"{role} (trial {trial.number})",
         )
         if role != "default":  # its bars are 1 by definition
@@ -88,7 +86,7 @@ def _draw_shares(axes: Any, trials: dict[str, TrialSummary]) -> None:
     for i, name in enumerate(terms):
         shares = np.array([b.shares.get(name, 0.0) for b in shown.values()])
         bars = axes.barh(
-            rows, shares, left=left, color=_COLOURS[i % len(_COLOURS)], label=name, height=0.6,
+            rows, shares, left=left, color=COLOURS[i % len(COLOURS)], label=name, height=0.6,
             edgecolor="white",
         )  # fmt: skip
         axes.bar_label(bars, labels=_percent(shares), label_type="center", fontsize=7)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from sweep.errors import DamagedRecordError
 from sweep.quantities import QUANTITIES
-from sweep.recording.files import read_json, write_json, write_text
-from sweep.report.balance import Balance, last_epoch_balance
+from sweep.recording.files import write_json, write_text
+from sweep.report.balance import Balance, stage_balances
+from sweep.report.feasibility import best_of, feasible
+from sweep.report.front import front_of
+from sweep.report.trial_json import read_trial_json
 
-__all__ = ["StudySummary", "TrialSummary", "read_trial", "summarise", "write_summary"]
+__all__ = ["StudySummary", "TrialSummary", "load_trial", "read_trial", "summarise", "write_summary"]
+
+_N_READERS = 4
 
 
 @dataclass(frozen=True)
@@ -24,12 +31,20 @@ class TrialSummary:
     Attributes:
         folder: Its folder.
         content: Its ``trial.json``.
-        balance: Its term balance in the last epoch.
+        balances: Its term balance in the last epoch of each stage, by stage; None where there is no
+            finite total.
+        damage: Why its breakdown could not be read, None if it could or is not there.
     """
 
     folder: Path
     content: dict[str, Any]
-    balance: Balance | None
+    balances: Mapping[int, Balance | None] = field(default_factory=dict)
+    damage: str | None = None
+
+    @property
+    def balance(self) -> Balance | None:
+        """Its term balance in the last epoch, None if none could be read."""
+        return self.balances[max(self.balances)] if self.balances else None
 
     @property
     def number(self) -> int:
@@ -88,14 +103,14 @@ class StudySummary:
         folder: Its folder.
         trials: All readable trials, by number.
         references: ``default``, ``balanced`` and ``best``, where there is such a trial.
-        unreadable: Folders whose ``trial.json`` could not be read.
+        unreadable: Folders whose ``trial.json`` could not be read, and why.
     """
 
     name: str
     folder: Path
     trials: list[TrialSummary]
     references: dict[str, TrialSummary] = field(default_factory=dict)
-    unreadable: list[Path] = field(default_factory=list)
+    unreadable: dict[Path, str] = field(default_factory=dict)
 
     @property
     def states(self) -> dict[str, int]:
@@ -103,62 +118,95 @@ class StudySummary:
         return dict(Counter(trial.state for trial in self.trials))
 
 
+def load_trial(folder: Path) -> TrialSummary:
+    """Read a trial's folder.
+
+    Raises:
+        DamagedRecordError: if it holds no readable ``trial.json``.
+    """
+    content = read_trial_json(folder / "trial.json")
+    try:
+        return TrialSummary(folder, content, stage_balances(folder))
+    except DamagedRecordError as error:
+        return TrialSummary(folder, content, damage=str(error))
+
+
 def read_trial(folder: Path) -> TrialSummary | None:
     """Read a trial's folder; None if it holds no readable ``trial.json``."""
     try:
-        content = read_json(folder / "trial.json")
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+        return load_trial(folder)
+    except DamagedRecordError:
         return None
-    if not isinstance(content, dict) or "state" not in content or "number" not in content:
-        return None
-    return TrialSummary(folder, content, last_epoch_balance(folder))
 
 
 def summarise(folder: Path, name: str) -> StudySummary:
     """Read all trials of a study and find the references."""
-    trials, unreadable = [], []
-    for path in sorted((folder / "trials").glob("*")):
-        trial = read_trial(path)
-        if trial is None:
-            unreadable.append(path)
-        else:
-            trials.append(trial)
-    references: dict[str, TrialSummary] = {}
+    trials: list[TrialSummary] = []
+    unreadable: dict[Path, str] = {}
+    paths = sorted((folder / "trials").glob("*"))
+    with ThreadPoolExecutor(_N_READERS) as readers:  # most of the time goes into waiting for files
+        for path, found in zip(paths, readers.map(_load_or_damage, paths), strict=True):
+            if isinstance(found, TrialSummary):
+                trials.append(found)
+            else:
+                unreadable[path] = str(found)
+    return StudySummary(name, folder, trials, references(trials), unreadable)
+
+
+def _load_or_damage(path: Path) -> TrialSummary | DamagedRecordError:
+    try:
+        return load_trial(path)
+    except DamagedRecordError as error:
+        return error
+
+
+def references(trials: list[TrialSummary]) -> dict[str, TrialSummary]:
+    """``default``, ``balanced`` and ``best`` among the complete trials, where there are such.
+
+    The best is the one with the smallest score among those that keep the study's constraints.
+    """
+    found: dict[str, TrialSummary] = {}
     complete = [trial for trial in trials if trial.state == "COMPLETE"]
     for role in ("default", "balanced"):
         for trial in complete:
             if trial.content.get("role") == role:
-                references[role] = trial
-    if complete:
-        references["best"] = min(complete, key=lambda trial: trial.score)
-    return StudySummary(name, folder, trials, references, unreadable)
+                found[role] = trial
+    best = best_of([trial.content for trial in complete])
+    if best is not None:
+        found["best"] = next(trial for trial in complete if trial.content is best)
+    return found
 
 
 def write_summary(study: StudySummary) -> None:
-    """Write ``summary.json`` and, once a trial is complete, ``best_loss.yaml``."""
+    """Write ``summary.json`` and, once there is a best trial, ``best_loss.yaml``."""
+    kept = {content["number"] for content in feasible([t.content for t in study.trials])}
     write_json(
         study.folder / "summary.json",
         {
             "study": study.name,
             "states": study.states,
             "references": {role: _entry(trial) for role, trial in study.references.items()},
+            **_front_entry(study),
             "trials": [
                 {
                     key: trial.content.get(key)
                     for key in ("number", "role", "state", "score", "epoch", "seconds", "params",
-                                "reason")
+                                "reason", "same_as")
                 }
+                | {"feasible": trial.number in kept if trial.state == "COMPLETE" else None}
                 for trial in study.trials
             ],
         },
     )  # fmt: skip
-    best = study.references.get("best")
-    if best is not None:
+    best, path = study.references.get("best"), study.folder / "best_loss.yaml"
+    if best is None:
+        path.unlink(missing_ok=True)  # of when trial 0, whose errors constrain, was not complete
+    else:
         head = (
             f"# Best weights of study {study.name}: trial {best.number}, score {best.score:.6g}, "
             f"seed {best.content['seed']}\n"
         )
-        write_text(study.folder / "best_loss.yaml", head + best.loss_block())
+        write_text(path, head + best.loss_block())
 
 
 def _entry(trial: TrialSummary) -> dict[str, Any]:
@@ -178,6 +226,15 @@ def _entry(trial: TrialSummary) -> dict[str, Any]:
             "starved": balance.starved,
         },
     }
+
+
+def _front_entry(study: StudySummary) -> dict[str, Any]:
+    """The Pareto front of a study of several objectives."""
+    front = front_of([trial.content for trial in study.trials])
+    if front is None:
+        return {}
+    trials = [{"trial": c["number"], "values": values} for c, values in front.trials]
+    return {"front": {"minimize": front.minimize, "trials": trials, "knee": front.knee}}
 
 
 def _mace_scf_loss(loss: dict[str, dict[str, Any]]) -> dict[str, Any]:

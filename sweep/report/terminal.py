@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from sweep.console import make_console
 from sweep.quantities import QUANTITIES
+from sweep.report.objectives_table import print_objectives
 from sweep.report.summary import StudySummary, TrialSummary, read_trial
 
 __all__ = ["print_study", "print_trial"]
@@ -21,11 +23,13 @@ def print_study(study: StudySummary) -> None:
     console = make_console()
     counts = ", ".join(f"{n} {state.lower()}" for state, n in sorted(study.states.items()))
     console.print(f"\nstudy {study.name}: {len(study.trials)} trials ({counts})", highlight=False)
-    for path in study.unreadable:
-        console.print(f"left out, no readable trial.json: {path}", highlight=False)
+    for reason in study.unreadable.values():
+        console.print(f"left out: {reason}", highlight=False, markup=False)
     if study.references:
         console.print(_errors(study.references))
         console.print(_balance(study.references))
+        print_objectives(console, study)
+    if "best" in study.references:
         _print_block(console, study.references["best"])
     console.print(f"everything lies in {study.folder}", highlight=False)
     for name, what in (
@@ -36,6 +40,9 @@ def print_study(study: StudySummary) -> None:
     ):
         if (study.folder / name).exists():
             console.print(f"  {name:<16} {what}", highlight=False)
+    if study.references:
+        command = f"python -m sweep.compare {shlex.quote(str(study.folder))}"
+        console.print(f"all trials on one page: {command}", highlight=False, markup=False)
 
 
 def print_trial(folder: Path) -> None:

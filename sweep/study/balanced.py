@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -22,8 +21,6 @@ from sweep.training.member import Member
 
 __all__ = ["balanced_parameters"]
 
-_KEY = re.compile(r"(?:train_schedule\.(?P<stage>\d+)\.)?loss\.(?P<term>\w+)(?:\.weight)?")
-
 
 def balanced_parameters(cfg: DictConfig, space: SearchSpace, context: Context) -> dict[str, Any]:
     """The default parameters with every searched weight balanced, moved into its range.
@@ -42,19 +39,14 @@ def balanced_parameters(cfg: DictConfig, space: SearchSpace, context: Context) -
     """
     stages = check_config(cfg)
     params = space.defaults(cfg)
-    found = {key: match for key in params if (match := _KEY.fullmatch(key))}
-    if not found:
-        return params
-    terms = {name: term for stage in stages for name, term in stage.loss.items()}
-    norms = _measure(cfg, context, stages[0], terms)
-    for key, match in found.items():
-        index, term = match["stage"], match["term"]
-        stage = stages[int(index)] if index else _first_sharing(stages, cfg)
+    norms = _measure(cfg, context, stages)
+    for key, (index, term) in space.weights.items():
+        stage = _first_sharing(stages, cfg) if index is None else stages[index]
         weights = {name: weight for name, weight in stage.weights.items() if weight > 0}
         if term not in weights:
             continue
         reference = cfg.search.reference or _reference(weights, space, index)
-        columns = torch.stack([norms[name] for name in weights], dim=1)
+        columns = torch.stack([norms[stage.index][name] for name in weights], dim=1)
         try:
             balanced = balanced_weights(weights, columns, reference, cfg.search.balance_prior)
         except LossError as error:
@@ -64,22 +56,35 @@ def balanced_parameters(cfg: DictConfig, space: SearchSpace, context: Context) -
 
 
 def _measure(
-    cfg: DictConfig, context: Context, stage: Stage, terms: Mapping[str, Mapping[str, Any]]
-) -> dict[str, torch.Tensor]:
-    """Norm of every term's raw gradient at each measuring point, shape [n_points]."""
+    cfg: DictConfig, context: Context, stages: list[Stage]
+) -> list[dict[str, torch.Tensor]]:
+    """For every stage the norm of its terms' raw gradients at each measuring point, [n_points]."""
     context.reset()
-    probe = WeightedLoss(
-        {name: {**term, "weight": 1.0} for name, term in terms.items()}, context.device
-    )
-    loss = WeightedLoss(stage.loss, context.device)
-    trainer = cast(TrainerConfig, OmegaConf.to_object(cfg.trainer))
-    member = Member(context.model, trainer, stage)
-    points = [measure_gradients(context, probe).raw]
+    # Most schedules differ in weights only from stage to stage: what is the same is measured once.
+    kinds = [
+        ({name: {**term, "weight": 1.0} for name, term in stage.loss.items()}, stage.options)
+        for stage in stages
+    ]
+    distinct = [kind for i, kind in enumerate(kinds) if kind not in kinds[:i]]
+    probes = [(WeightedLoss(terms, context.device), options) for terms, options in distinct]
+    points: list[list[torch.Tensor]] = [[] for _ in probes]
+
+    def measure() -> None:
+        for row, (probe, options) in zip(points, probes, strict=True):
+            row.append(measure_gradients(context, probe, options).raw)
+
+    loss = WeightedLoss(stages[0].loss, context.device)
+    member = Member(context.model, cast(TrainerConfig, OmegaConf.to_object(cfg.trainer)), stages[0])
+    measure()
     for epoch in range(cfg.search.balance_epochs):
         for ref, periodic in context.batches("train", seed=cfg.seed, epoch=epoch):
             member.step(loss, ref, periodic=periodic, stress=context.needs_stress(loss))
-        points.append(measure_gradients(context, probe).raw)
-    return dict(zip(probe.names, torch.stack(points).cpu().unbind(dim=1), strict=True))
+        measure()
+    norms = [
+        dict(zip(probe.names, torch.stack(row).cpu().unbind(dim=1), strict=True))
+        for row, (probe, _) in zip(points, probes, strict=True)
+    ]
+    return [norms[distinct.index(kind)] for kind in kinds]
 
 
 def _first_sharing(stages: list[Stage], cfg: DictConfig) -> Stage:
@@ -88,9 +93,9 @@ def _first_sharing(stages: list[Stage], cfg: DictConfig) -> Stage:
     return next((stage for stage in stages if stage.index not in own), stages[0])
 
 
-def _reference(weights: Mapping[str, float], space: SearchSpace, stage: str | None) -> str:
+def _reference(weights: Mapping[str, float], space: SearchSpace, stage: int | None) -> str:
     """The first term that is not searched, else the first."""
-    prefix = f"train_schedule.{stage}.loss" if stage else "loss"
+    prefix = f"train_schedule.{stage}.loss" if stage is not None else "loss"
     searched = {
         name
         for name in weights

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
+import platform
+import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import optuna
 from omegaconf import DictConfig, OmegaConf
+from optuna.trial import TrialState
 
+from sweep.data.formats import content_digest
 from sweep.errors import InputError
+from sweep.locks import locked
+from sweep.recording.files import write_text
 from sweep.study.space import SearchSpace
+from sweep.study.trials import TrialQueue
 
-__all__ = ["changes", "check_same", "definition"]
+__all__ = ["changes", "claim_study", "definition"]
 
-# They change where a training runs, not what it computes.
-_FREE = ("trainer.device", "trainer.num_threads")
+# They change where a training runs, not what it computes, or what happens after the search.
+_FREE = (
+    "trainer.device",
+    "trainer.num_threads",
+    "search.confirm.top",
+    "search.confirm.seeds",
+    "cache_dir",
+)
 
 
 def definition(cfg: DictConfig, space: SearchSpace) -> dict[str, Any]:
@@ -33,30 +45,56 @@ def definition(cfg: DictConfig, space: SearchSpace) -> dict[str, Any]:
         for split in ("train", "valid", "test"):
             file = head[f"{split}_file"]
             if file is not None:
-                flat[f"content of heads.{name}.{split}_file"] = _digest(file)
-    defaults = {key: OmegaConf.select(cfg, key) for key in space.distributions}
+                flat[f"content of heads.{name}.{split}_file"] = content_digest(file)[:16]
     return {
         **{f"search {key}": text for key, text in space.describe().items()},
-        **{f"default {key}": value for key, value in defaults.items()},
+        **{f"default {key}": value for key, value in space.defaults(cfg).items()},
         **flat,
     }
 
 
-def check_same(study: optuna.Study, new: Mapping[str, Any], folder: str) -> None:
-    """Refuse to mix two definitions in one study.
+def claim_study(queue: TrialQueue, new: Mapping[str, Any], folder: Path, *, alone: bool) -> bool:
+    """Refuse to mix two definitions in one study, or two folders in one study of a database.
+
+    Args:
+        queue: The study's trials.
+        new: The definition of whoever asks.
+        folder: Folder of the study.
+        alone: Nobody else has the study open.
+
+    Returns:
+        Whether it is theirs. If not, it is an attempt with another definition that began no trial:
+        it shall be discarded.
 
     Raises:
         InputError: listing what differs.
     """
-    old: Mapping[str, Any] | None = study.user_attrs.get("definition")
-    if old is None or not study.get_trials(deepcopy=False):  # an attempt that began no trial
-        study.set_user_attr("definition", dict(new))
-        return
-    if differ := changes(old, new):
+    study, own = queue.study, folder / "locks" / "study_id"
+    with locked(queue.lock_path):
+        if not own.exists():
+            write_text(own, f"{uuid.uuid4()} {platform.node()}:{folder.resolve()}")
+        here = own.read_text(encoding="utf-8")
+        there = study.user_attrs.get("folder", here)
+        if there.partition(" ")[0] != here.partition(" ")[0]:
+            raise InputError(
+                f"hydra.sweeper.storage: holds a study '{study.study_name}' of another folder "
+                f"({there.partition(' ')[2]}); give this one its own hydra.sweeper.study_name"
+            )
+        old: Mapping[str, Any] | None = study.user_attrs.get("definition")
+        if old is None:
+            study.set_user_attr("folder", here)
+            study.set_user_attr("definition", dict(new))
+            return True
+        differ = changes(old, new)
+        begun = [trial for trial in queue.trials() if trial.state != TrialState.WAITING]
+        if differ and alone and not begun:
+            return False
+    if differ:
         raise InputError(
             f"{folder}: holds a study with another definition ({differ}); give this one its own "
             "hydra.sweeper.study_name"
         )
+    return True
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -66,12 +104,6 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         for key in sorted({*old, *new})
         if old.get(key, "(none)") != new.get(key, "(none)")
     )
-
-
-def _digest(file: str) -> str:
-    """A short fingerprint: other data under the same name are other data."""
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def _flatten(prefix: str, node: Any, flat: dict[str, Any]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sweep.locks import locked
+from sweep.report.confirmation import read_confirmation, write_confirmation
+from sweep.report.confirmation_table import print_confirmation
 from sweep.report.summary import summarise, write_summary
 from sweep.report.terminal import print_study
-from sweep.study.storage import locked
 
 __all__ = ["finish"]
 
@@ -19,4 +21,9 @@ def finish(folder: Path, name: str) -> None:
         study = summarise(folder, name)
         write_summary(study)
         draw_comparison(study)
+        confirmation = read_confirmation(folder)
+        if confirmation is not None:
+            write_confirmation(confirmation)
     print_study(study)
+    if confirmation is not None:
+        print_confirmation(confirmation)

@@ -8,9 +8,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from sweep.checks import check_config
-from sweep.data.dataset import load
 from sweep.errors import InputError
 from sweep.recording.files import read_json
+from sweep.study.data import load_data
 from sweep.study.definition import changes, definition
 from sweep.study.space import SearchSpace
 
@@ -26,7 +26,7 @@ def train_once(cfg: DictConfig) -> None:
         KeyboardInterrupt: if the user stopped it before the last epoch.
     """
     stages = check_config(cfg)
-    dataset = load(cfg.heads, seed=cfg.seed)
+    dataset = load_data(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
     defined = definition(cfg, SearchSpace())
     try:
@@ -56,12 +56,12 @@ def train_once(cfg: DictConfig) -> None:
         progress.trial_started(0, "the configured weights", stages[-1].end + 1)
 
         def after_epoch(report: EpochReport) -> Verdict:
-            progress.epoch(report)
+            progress.epoch(0, report.epoch, report.score, report.shares)
             return Verdict.STOP if stop.requested else Verdict.CONTINUE
 
         entries = {"number": 0, "role": "default", "params": {}, "definition": defined}
-        outcome = train_trial(cfg, dataset, folder, after_epoch, entries=entries)
-        progress.trial_ended(outcome.state, outcome.score)
+        outcome = train_trial(cfg, stages, dataset, folder, after_epoch, entries=entries)
+        progress.trial_ended(0, outcome.state, outcome.score)
     print_trial(folder)
     if outcome.state == "STOPPED":
         progress.message(f"stopped; hydra.run.dir={folder} on the command line resumes")

@@ -1,8 +1,4 @@
-"""The search space: Hydra's override grammar to Optuna distributions.
-
-The grammar is that of Hydra's Optuna plugin: ``choice(a, b)``, ``range(1, 10)`` (both ends
-included), ``interval(0.1, 10)``, and the tags ``log`` and ``int``.
-"""
+"""The search space of a study: which keys are searched, over what, and from which defaults."""
 
 from __future__ import annotations
 
@@ -10,16 +6,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    ChoiceSweep,
-    IntervalSweep,
-    Override,
-    QuotedString,
-    RangeSweep,
-)
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -32,9 +22,9 @@ from optuna.distributions import (
 
 from sweep.checks import check_config
 from sweep.errors import InputError, unknown
+from sweep.study.grammar import describe, literal, parse_distribution
 
-__all__ = ["SearchSpace"]
-
+__all__ = ["OFF", "ON", "SearchSpace"]
 
 # Parts of the configuration that all trials of a study share, and why.
 _FIXED = {
@@ -43,13 +33,20 @@ _FIXED = {
     "search": "it describes the study, not a trial",
 }
 
+ON, OFF = "on", "off"
+_WEIGHT = re.compile(r"(?:train_schedule\.(?P<stage>\d+)\.)?loss\.(?P<term>\w+)(?:\.weight)?")
+_TERM = re.compile(r"(train_schedule\.\d+\.)?loss\.\w+")
+
 
 @dataclass(frozen=True)
 class SearchSpace:
     """What a study searches.
 
+    A key that names a whole term with ``choice(on, off)`` is a switch: off means weight 0, and the
+    searched keys inside the term have no value then.
+
     Attributes:
-        distributions: For every searched config key its Optuna distribution.
+        distributions: For every searched config key its Optuna distribution, switches first.
         fixed: Overrides that hold for all trials.
     """
 
@@ -74,12 +71,12 @@ class SearchSpace:
                     f"hydra.sweeper.params: cannot read '{text}': {' '.join(str(error).split())}"
                 ) from error
             entries[override.key_or_group] = override
-        distributions = {
-            key: _distribution(key, override)
+        found = {
+            key: parse_distribution(key, override)
             for key, override in entries.items()
             if override.is_sweep_override()
         }
-        if not distributions:
+        if not found:
             raise InputError(
                 "hydra.sweeper.params: the search space is empty; name at least one key there or "
                 "on the command line, for example 'loss.forces.weight=tag(log, interval(1, 1000))'"
@@ -89,7 +86,29 @@ class SearchSpace:
             for override in entries.values()
             if not override.is_sweep_override()
         ]
-        return cls(distributions, fixed)
+        switches = {key: dist for key, dist in found.items() if _is_switch(key, dist)}
+        return cls({**switches, **found}, fixed)
+
+    @property
+    def switches(self) -> list[str]:
+        """The keys that turn a term on or off."""
+        return [key for key, dist in self.distributions.items() if _is_switch(key, dist)]
+
+    @property
+    def weights(self) -> dict[str, tuple[int | None, str]]:
+        """The keys of weights, each with its stage (None: the composed loss) and its term."""
+        found = {key: match for key in self.distributions if (match := _WEIGHT.fullmatch(key))}
+        return {
+            key: (None if match["stage"] is None else int(match["stage"]), match["term"])
+            for key, match in found.items()
+            if key not in self.switches
+        }
+
+    def is_searched(self, key: str, params: Mapping[str, Any]) -> bool:
+        """Whether ``key`` has a value in a trial whose switches stand as in ``params``."""
+        return not any(
+            key.startswith(f"{switch}.") and params.get(switch) == OFF for switch in self.switches
+        )
 
     def defaults(self, cfg: DictConfig) -> dict[str, Any]:
         """The configured values of the searched keys: the parameters of trial 0.
@@ -98,28 +117,35 @@ class SearchSpace:
             InputError: if a key names nothing in the configuration, or its configured value lies
                 outside its range.
         """
-        return {key: self._default(key, cfg) for key in self.distributions}
+        params: dict[str, Any] = {}
+        for key in self.distributions:
+            if self.is_searched(key, params):
+                params[key] = self._default(key, cfg)
+        return params
 
     def _default(self, key: str, cfg: DictConfig) -> Any:
+        where = f"hydra.sweeper.params['{key}']"
         if reason := _FIXED.get(key.partition(".")[0]):
-            raise InputError(f"hydra.sweeper.params['{key}']: cannot be searched: {reason}")
+            raise InputError(f"{where}: cannot be searched: {reason}")
         node: Any = cfg
         walked: list[str] = []
         for part in key.split("."):
-            options = {str(option): option for option in node} if _is_dict(node) else {}
+            options = {str(option): option for option in node} if OmegaConf.is_dict(node) else {}
             if part not in options:
-                where = f"hydra.sweeper.params['{key}']"
                 inside = f"key in '{'.'.join(walked)}'" if walked else "key"
                 raise InputError(unknown(inside, part, options, where=where))
             node = node[options[part]]
             walked.append(part)
         distribution = self.distributions[key]
+        if key in self.switches:
+            node = ON if (node.weight if OmegaConf.is_dict(node) else node) else OFF
         if not isinstance(node, str | int | float | bool | None):
-            raise InputError(f"hydra.sweeper.params['{key}']: names a group of keys, not a value")
+            hint = "; to turn it on or off: choice(on, off)" if _TERM.fullmatch(key) else ""
+            raise InputError(f"{where}: names a group of keys, not a value{hint}")
         if not _contains(distribution, node):
             raise InputError(
-                f"hydra.sweeper.params['{key}']: the configured value {node}, which trial 0 "
-                f"trains, is not in the search space {describe(distribution)}"
+                f"{where}: the configured value {node}, which trial 0 trains, is not in the "
+                f"search space {describe(distribution)}"
             )
         return node
 
@@ -133,7 +159,7 @@ class SearchSpace:
             for value in _samples(distribution):
                 trial = cfg.copy()
                 try:
-                    OmegaConf.update(trial, key, value)
+                    self.apply({key: value}, trial)
                     check_config(trial)
                 except (InputError, OmegaConfBaseException) as error:
                     raise InputError(
@@ -154,30 +180,35 @@ class SearchSpace:
         steps = round((value - distribution.low) / distribution.step)
         return min(distribution.low + steps * distribution.step, distribution.high)
 
-    def overrides(self, params: Mapping[str, Any]) -> list[str]:
-        """The Hydra overrides of one trial."""
-        return [*self.fixed, *(f"{key}={_literal(value)}" for key, value in params.items())]
+    def apply(self, params: Mapping[str, Any], cfg: DictConfig) -> list[str]:
+        """Set the parameters of a trial in its configuration.
+
+        Returns:
+            The same as Hydra's overrides.
+        """
+        overrides = []
+        for key, given in params.items():
+            target, value = key, given
+            if key in self.switches:
+                if given == ON:
+                    continue
+                whole = OmegaConf.is_dict(OmegaConf.select(cfg, key))
+                target, value = f"{key}.weight" if whole else key, 0.0
+            OmegaConf.update(cfg, target, value)
+            overrides.append(f"{target}={literal(value)}")
+        return overrides
 
     def describe(self) -> dict[str, str]:
         """The space as text, for records and comparisons."""
         return {key: describe(dist) for key, dist in sorted(self.distributions.items())}
 
 
-def describe(distribution: BaseDistribution) -> str:
-    """A distribution in the grammar of the configuration."""
-    if isinstance(distribution, CategoricalDistribution):
-        return f"choice({', '.join(map(str, distribution.choices))})"
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    tags = ["log"] * distribution.log + ["int"] * isinstance(distribution, IntDistribution)
-    step = distribution.step if distribution.step not in (None, 1) else None
-    text = f"interval({distribution.low}, {distribution.high})"
-    if step is not None:
-        text = f"range({distribution.low}, {distribution.high}, {step})"
-    return f"tag({', '.join(tags)}, {text})" if tags else text
-
-
-def _is_dict(node: Any) -> bool:
-    return bool(OmegaConf.is_dict(node))
+def _is_switch(key: str, distribution: BaseDistribution) -> bool:
+    return (
+        _TERM.fullmatch(key) is not None
+        and isinstance(distribution, CategoricalDistribution)
+        and set(distribution.choices) <= {ON, OFF}
+    )
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:
@@ -196,55 +227,3 @@ def _samples(distribution: BaseDistribution) -> Sequence[Any]:
         return low, high
     # Between the ends, and not a whole number: an integer key refuses it.
     return low, high, low + (high - low) / math.pi
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, str):
-        # In Hydra's quotes a backslash is itself, except those before a quote.
-        return "'" + re.sub(r"(\\*)('|\Z)", _escape, value) + "'"
-    return "null" if value is None else repr(value)
-
-
-def _escape(match: re.Match[str]) -> str:
-    backslashes, quote = match.groups()
-    return 2 * backslashes + ("\\'" if quote else "")
-
-
-def _distribution(key: str, override: Override) -> BaseDistribution:
-    value = override.value()
-    where = f"hydra.sweeper.params['{key}']"
-    if isinstance(value, ChoiceSweep):
-        choices = [c.text if isinstance(c, QuotedString) else c for c in value.list]
-        if not all(isinstance(choice, str | int | float | bool | None) for choice in choices):
-            raise InputError(f"{where}: choices must be plain values; got {choices}")
-        return CategoricalDistribution(cast("list[str | int | float | bool | None]", choices))
-    if isinstance(value, RangeSweep):
-        low, high, step = value.start, value.stop, value.step
-    elif isinstance(value, IntervalSweep):
-        low, high, step = value.start, value.end, None
-    else:
-        raise InputError(f"{where}: use choice, range or interval; got {override.input_line}")
-    assert low is not None
-    assert high is not None
-    log = "log" in value.tags
-    integer = "int" in value.tags or all(
-        isinstance(number, int) for number in (low, high, 1 if step is None else step)
-    )
-    unknown_tags = sorted(set(value.tags) - {"log", "int"})
-    if unknown_tags:
-        raise InputError(unknown("tag", unknown_tags[0], ["log", "int"], where=where))
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"{where}: the lower end must be below the upper; got {low} and {high}")
-    if log and low <= 0:
-        raise InputError(f"{where}: a log range must begin above 0; got {low}")
-    if step is not None and not step > 0:
-        raise InputError(f"{where}: the step must be above 0; got {step}")
-    if integer and (low % 1 or high % 1 or (step or 1) % 1):
-        raise InputError(f"{where}: an int range has whole numbers; got {override.input_line}")
-    if log and step is not None:
-        if step != 1:  # Hydra fills in 1 where none is given
-            raise InputError(f"{where}: a log range has no step; got {step}")
-        step = None
-    if integer:
-        return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
-    return FloatDistribution(float(low), float(high), log=log, step=step)

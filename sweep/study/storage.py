@@ -1,51 +1,44 @@
-"""Where a study lives: an Optuna journal in its folder, and the locks beside it.
-
-All locks are ``flock`` locks: the kernel releases them when their holder dies, however it dies, so
-a lock that is held means a process that lives.
-"""
+"""Where Optuna keeps a study: a journal in the study's folder, or a database."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-__all__ = ["FileLock", "locked", "open_journal"]
+from sweep.locks import FileLock
+
+__all__ = ["open_journal", "open_storage"]
+
+JOURNAL = "study.journal"
 
 
-class FileLock:
-    """An exclusive ``flock`` lock on a file of its own."""
+def open_storage(url: str | None, folder: Path) -> BaseStorage:
+    """The storage of a study: the journal in ``folder`` without a URL, else the database there.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._handle: int | None = None
+    Raises:
+        InputError: if the URL names no database that can be reached.
+    """
+    if url is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        return open_journal(folder / JOURNAL)
+    # SQLAlchemy takes a while to import, and a journal does not need it.
+    from sweep.study.database import open_database
 
-    def acquire(self, *, blocking: bool = True) -> bool:
-        """Take the lock; without ``blocking`` returns False if someone else holds it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
-        except BlockingIOError:
-            os.close(handle)
-            return False
-        except BaseException:
-            os.close(handle)
-            raise
-        self._handle = handle
-        return True
+    return open_database(url)
 
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+
+def open_journal(path: Path) -> JournalStorage:
+    """Open or create a journal; a line torn by a crash is cut off before the next is written.
+
+    Optuna's own journal locks outlive a killed holder by 30 s; ours do not.
+    """
+    # The base class of Optuna's locks is private; what it asks for is acquire and release.
+    lock: Any = _JournalLock(path)
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
 class _JournalLock(FileLock):
@@ -65,27 +58,6 @@ class _JournalLock(FileLock):
         if taken:
             _repair(self._journal)
         return taken
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock at ``path`` for a block."""
-    lock = FileLock(path)
-    lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def open_journal(path: Path) -> JournalStorage:
-    """Open or create a journal; a line torn by a crash is cut off before the next is written.
-
-    Optuna's own journal locks outlive a killed holder by 30 s; ours do not.
-    """
-    # The base class of Optuna's locks is private; what it asks for is acquire and release.
-    lock: Any = _JournalLock(path)
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
 def _repair(path: Path) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sweep.errors import InputError, TrainingError
+from sweep.schedule import CONF_DIR
 
 __all__ = ["StudySweeper"]
 
@@ -20,7 +21,11 @@ class StudySweeper(Sweeper):
     Args:
         study_name: Names the study and its folder.
         n_trials: Number of trials in total, complete or pruned; running again goes on to it.
-        max_failure_rate: Largest share of failed trials among them.
+        n_jobs: Number of workers; None for as many as there are cores or GPUs.
+        workers_per_gpu: How many workers share a GPU.
+        storage: URL of a database; None for a journal in the study's folder.
+        max_failure_rate: Largest share of failed trials among ``n_trials``.
+        dashboard: Whether trials get notes and pictures for optuna-dashboard.
         sampler: Configuration of an Optuna sampler.
         pruner: Configuration of an Optuna pruner.
         params: The search space, in Hydra's override grammar.
@@ -30,7 +35,11 @@ class StudySweeper(Sweeper):
         self,
         study_name: str,
         n_trials: int,
+        n_jobs: int | None,
+        workers_per_gpu: int,
+        storage: str | None,
         max_failure_rate: float,
+        dashboard: bool,
         sampler: DictConfig,
         pruner: DictConfig,
         params: DictConfig,
@@ -39,15 +48,26 @@ class StudySweeper(Sweeper):
             raise InputError(
                 f"hydra.sweeper.study_name: must be the name of a folder; got '{study_name}'"
             )
-        if n_trials < 1:
-            raise InputError(f"hydra.sweeper.n_trials: must be at least 1; got {n_trials}")
+        for key, value in (
+            ("n_trials", n_trials), ("n_jobs", n_jobs), ("workers_per_gpu", workers_per_gpu)
+        ):  # fmt: skip
+            if value is not None and value < 1:
+                raise InputError(f"hydra.sweeper.{key}: must be at least 1; got {value}")
         if not 0 <= max_failure_rate <= 1:
             raise InputError(
                 f"hydra.sweeper.max_failure_rate: must be from 0 to 1; got {max_failure_rate}"
             )
+        if dashboard:
+            from sweep.study.dashboard import check_dashboard
+
+            check_dashboard("hydra.sweeper.dashboard=true")
         self.study_name = study_name
         self.n_trials = n_trials
+        self.n_jobs = n_jobs
+        self.workers_per_gpu = workers_per_gpu
+        self.storage = storage
         self.max_failure_rate = max_failure_rate
+        self.dashboard = dashboard
         self.sampler = sampler
         self.pruner = pruner
         self.params: dict[str, Any] = {
@@ -61,15 +81,17 @@ class StudySweeper(Sweeper):
         """Called by Hydra before :meth:`sweep`."""
         self.hydra_context: HydraContext = hydra_context
         self.config: DictConfig = config
+        # An "override hydra/launcher" in conf/config.yaml would win over those of experiments, so
+        # Hydra's own default is replaced here.
+        chosen = any(word.startswith("hydra/launcher=") for word in config.hydra.overrides.hydra)
+        if config.hydra.runtime.choices["hydra/launcher"] == "basic" and not chosen:
+            launcher = OmegaConf.load(CONF_DIR / "hydra" / "launcher" / "local.yaml")
+            with read_write(config.hydra), open_dict(config.hydra):
+                config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(launcher))
 
-    def compose(self, overrides: list[str], *, number: int | None = None) -> DictConfig:
-        """The configuration of a trial, with the ``hydra`` node; ``number`` sets its folder."""
-        own = [] if number is None else [f"hydra.sweep.subdir='trials/{number:04d}'"]
-        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides + own)
-        if number is not None:
-            cfg.hydra.job.num = number
-            cfg.hydra.job.id = f"{self.study_name}/{number}"
-        return cfg
+    def compose(self, overrides: list[str]) -> DictConfig:
+        """The configuration with some overrides, and with the ``hydra`` node."""
+        return self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
 
     def sweep(self, arguments: list[str]) -> None:
         """Check everything, then work on the study until it is done.
@@ -79,46 +101,30 @@ class StudySweeper(Sweeper):
             SweepError: if too many trials failed.
             KeyboardInterrupt: if the user stopped it before all trials were finished.
         """
-        from sweep.checks import check_config
-        from sweep.data.dataset import load
-        from sweep.study.definition import check_same, definition
+        from sweep.study.data import load_data
+        from sweep.study.definition import claim_study, definition
         from sweep.study.finish import finish
-        from sweep.study.optimization import make_sampler, open_study
-        from sweep.study.space import SearchSpace
-        from sweep.study.trials import TrialQueue
+        from sweep.study.plan import Plan
+        from sweep.study.references import enqueue_references
+        from sweep.study.session import Session
+        from sweep.study.workforce import Workforce
 
-        space = SearchSpace.parse(self.params, arguments)
-        base = without_hydra(self.compose(space.overrides({})))
-        check_config(base)
-        space.defaults(base)
-        space.check(base)
-        dataset = load(base.heads, seed=base.seed)
-        folder = Path(self.config.hydra.sweep.dir)
-        study = open_study(folder, self.study_name, self.sampler, self.pruner, seed=base.seed)
-        check_same(study, definition(base, space), str(folder))
-
-        queue = TrialQueue(
-            study,
-            folder,
-            lambda number: make_sampler(self.sampler, seed=base.seed, number=number),
-            n_trials=self.n_trials,
-            max_failure_rate=self.max_failure_rate,
-        )
-        done = len(queue.finished()) >= self.n_trials
-        if not done:
-            from sweep.study.worker import Worker
-
-            try:
-                done = Worker(self, study, queue, folder, space, base, dataset).run()
-            except TrainingError:  # too many trials failed; the others may still be an answer
-                finish(folder, self.study_name)
-                raise
-        finish(folder, self.study_name)
+        plan = Plan.make(self, arguments)
+        workers = Workforce(self, plan)
+        dataset = load_data(plan.base)
+        session = Session.create(plan.folder, detached=workers.detached)
+        try:
+            queue, defined = plan.open(), definition(plan.base, plan.space)
+            if not claim_study(queue, defined, plan.folder, alone=session.is_alone()):
+                queue = plan.open(anew=True)
+                claim_study(queue, defined, plan.folder, alone=False)
+            enqueue_references(plan, queue)
+            done = workers.run(queue, dataset, arguments, session)
+        except TrainingError:  # too many trials failed; the others may still be an answer
+            finish(plan.folder, plan.name)
+            raise
+        finally:
+            session.end()
+        finish(plan.folder, plan.name)
         if not done:
             raise KeyboardInterrupt
-
-
-def without_hydra(cfg: DictConfig) -> DictConfig:
-    """The configuration as a task sees it."""
-    task: DictConfig = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    return task

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import optuna
-from hydra.core.utils import run_job
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import Trial, TrialState
+from rich.console import RenderableType
 
-from sweep.checks import check_config
+from sweep.checks import check_config, stages_of
 from sweep.data.dataset import DataSet
-from sweep.errors import SweepError, TrainingError
-from sweep.progress import Progress, make_progress
-from sweep.study.balanced import balanced_parameters
-from sweep.study.interrupt import GracefulStop
-from sweep.study.space import SearchSpace
-from sweep.study.storage import locked
-from sweep.study.sweeper import StudySweeper, without_hydra
+from sweep.errors import LeaseLostError, SweepError
+from sweep.progress import Progress
+from sweep.study.confirmation import Confirmation
+from sweep.study.heart import Heart
+from sweep.study.hydra_job import hydra_job
+from sweep.study.plan import Plan
+from sweep.study.search import Search
 from sweep.study.trials import Claim, TrialQueue
 from sweep.training.context import Context
 from sweep.training.job import train_trial
@@ -37,163 +30,110 @@ class Worker:
     """Works on a study in this process.
 
     Args:
-        sweeper: Composes the configuration of each trial.
-        study: The study, with sampler and pruner.
+        plan: What the study is.
         queue: Hands out its trials.
-        folder: Folder of the study.
-        space: The search space.
-        base: The configuration of trial 0.
         dataset: The checked data.
+        progress_of: Makes the display of a queue's trials.
+        heart: Shows others that this worker lives.
+        stopped: Whether it shall end after the current epoch.
     """
 
     def __init__(
         self,
-        sweeper: StudySweeper,
-        study: optuna.Study,
+        plan: Plan,
         queue: TrialQueue,
-        folder: Path,
-        space: SearchSpace,
-        base: DictConfig,
         dataset: DataSet,
+        *,
+        progress_of: Callable[[TrialQueue], Progress],
+        heart: Heart,
+        stopped: Callable[[], bool],
     ) -> None:
-        self.sweeper = sweeper
-        self.study = study
+        self.plan = plan
         self.queue = queue
-        self.folder = folder
-        self.space = space
-        self.base = base
         self.dataset = dataset
-        self.progress: Progress = make_progress(n_trials=queue.n_trials, standing=queue.standing)
+        self._progress_of = progress_of
+        self.heart = heart
+        self.stopped = stopped
 
-    def run(self) -> bool:
-        """Work until the study is done; returns False if the user stopped it before.
+    @property
+    def context(self) -> Context:
+        """Data and model of the configured default."""
+        return Context.get(self.plan.base, self.dataset)
+
+    def prepare(self) -> RenderableType:
+        """Build graphs and model and check every term on them; returns the table of the check.
 
         Raises:
-            SweepError: if too many trials failed.
+            InputError: naming every term that cannot be trained, and why.
         """
-        self.progress.message("building graphs and model")
-        context = Context.get(self.base, self.dataset)
-        self.progress.show(preflight(context, check_config(self.base)))
-        self._enqueue_references(context)
-        with self.progress, GracefulStop() as stop:
-            while not stop.requested:
-                claim = self.queue.claim(lambda: stop.requested)
-                if claim is None:
-                    break
-                try:
-                    self._work_on(claim, stop)
-                except OSError as error:  # a full disk, say: not the fault of these weights
-                    raise SweepError(
-                        f"{error}; run again to go on with trial {claim.trial.number}"
-                    ) from error
-                finally:
-                    claim.release()
-        return len(self.queue.finished()) >= self.queue.n_trials
+        return preflight(self.context, check_config(self.plan.base))
 
-    def _enqueue_references(self, context: Context) -> None:
-        """See to it that trial 0 is the default and trial 1 the balanced weights."""
-        with locked(self.queue.lock_path):
-            roles = {t.user_attrs.get("role") for t in self.study.get_trials(deepcopy=False)}
-            defaults = self.space.defaults(self.base)
-            if "default" not in roles:
-                self.study.enqueue_trial(defaults, user_attrs={"role": "default"})
-            if "balanced" in roles:
-                return
-            self.progress.message(
-                "measuring the gradients of the terms for the balanced weights "
-                f"({self.base.search.balance_epochs} epochs)"
-            )
-            try:
-                balanced = balanced_parameters(self.base, self.space, context)
-            except TrainingError as error:
-                self.progress.message(f"no balanced weights: with the default ones, {error}")
-                return
-            if balanced != defaults:
-                self.study.enqueue_trial(balanced, user_attrs={"role": "balanced"})
+    def run(self) -> bool:
+        """Work until the study is done; returns False if it was stopped before.
 
-    def _work_on(self, claim: Claim, stop: GracefulStop) -> None:
-        trial = claim.trial
-        params = {key: _suggest(trial, key, dist) for key, dist in
-                  self.space.distributions.items()}  # fmt: skip
+        Raises:
+            SweepError: if too many trials failed, or nothing can be written.
+        """
+        self._serve(self.queue, Search(self).work_on)
+        if not self.queue.is_done() or self.plan.confirm is None:
+            return self.queue.is_done()
+        confirmation = Confirmation(self)
+        self._serve(confirmation.queue, confirmation.work_on)
+        return confirmation.queue.is_done()
+
+    def _serve(self, queue: TrialQueue, work_on: Callable[[Claim], None]) -> None:
+        self.progress = self._progress_of(queue)
+        with self.progress:
+            while (claim := queue.claim(self.stopped)) is not None:
+                self._work_on(claim, work_on)
+
+    def _work_on(self, claim: Claim, work_on: Callable[[Claim], None]) -> None:
+        self.heart.lease = claim.lease
         try:
-            cfg = self.sweeper.compose(self.space.overrides(params), number=trial.number)
-            n_epochs = check_config(without_hydra(cfg))[-1].end + 1
-        except (SweepError, HydraException, OmegaConfBaseException) as error:
-            self._fail(trial, error)
-            return
-        role = trial.user_attrs.get("role")
-        frozen = self.study.get_trials(deepcopy=False)[trial.number]
-        reported = set(frozen.intermediate_values)
-        use_best = cfg.objective.epoch == "best"
+            work_on(claim)
+        except LeaseLostError as error:
+            self.progress.message(f"trial {claim.trial.number}: {error}")
+        except OSError as error:  # a full disk, say: not the fault of these weights
+            raise SweepError(
+                f"{error}; run again to go on with trial {claim.trial.number}"
+            ) from error
+        finally:
+            self.heart.lease = None
+            claim.lease.release()
 
-        def after_epoch(report: EpochReport) -> Verdict:
-            self.progress.epoch(report)
-            if report.epoch not in reported:
-                trial.report(report.best_score if use_best else report.score, report.epoch)
-                reported.add(report.epoch)
-            # The references are what everything is compared with: they train to the end.
-            if role is None and trial.should_prune():
-                return Verdict.PRUNE
-            return Verdict.STOP if stop.requested else Verdict.CONTINUE
+    def train(
+        self,
+        claim: Claim,
+        cfg: DictConfig,
+        what: str,
+        after_epoch: Callable[[EpochReport], Verdict],
+        entries: Mapping[str, Any],
+    ) -> Outcome:
+        """Train a trial as a Hydra job, which writes its ``.hydra`` folder.
 
-        def task(task_cfg: DictConfig) -> Outcome | Exception:
-            folder = self.folder / "trials" / f"{trial.number:04d}"
-            entries = {"number": trial.number, "role": role, "params": params}
-            try:
-                return train_trial(task_cfg, self.dataset, folder, after_epoch, entries=entries)
-            except Exception as error:  # raised from here Hydra would print lines of its own
-                return error
+        Args:
+            claim: The trial.
+            cfg: Its configuration, with the ``hydra`` node, which says where its folder is and
+                which it loses.
+            what: Describes it to the user.
+            after_epoch: Sees every epoch after it was shown, and says how to go on.
+            entries: What else ``trial.json`` shall hold.
 
-        self.progress.trial_started(trial.number, _describe(role, params), n_epochs)
-        done = run_job(
-            task_function=task,
-            config=cfg,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-            hydra_context=self.sweeper.hydra_context,
-            configure_logging=False,
-        )
-        result: Outcome | Exception = done.return_value
-        if isinstance(result, OSError):
-            raise result
-        if isinstance(result, Exception):  # whatever else went wrong is this trial's
-            self._fail(trial, result)
-        else:
-            self._tell(trial, result)
+        Raises:
+            Exception: whatever ended the training.
+        """
+        number = claim.trial.number
+        folder = self.plan.folder / cfg.hydra.sweep.subdir
 
-    def _tell(self, trial: Trial, outcome: Outcome) -> None:
-        if outcome.state == "COMPLETE":
-            self.study.tell(trial, outcome.score)
-        elif outcome.state == "PRUNED":
-            self.study.tell(trial, state=TrialState.PRUNED)
-        self.progress.trial_ended(outcome.state, outcome.score)
+        def show(report: EpochReport) -> Verdict:
+            self.progress.epoch(number, report.epoch, report.score, report.shares)
+            return after_epoch(report)
 
-    def _fail(self, trial: Trial, error: Exception) -> None:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        trial.set_user_attr("reason", reason)
-        self.study.tell(trial, state=TrialState.FAIL)
-        self.progress.trial_ended("FAILED", math.nan)
-        self.progress.message(f"  {reason}")
-
-
-def _suggest(trial: Trial, key: str, distribution: optuna.distributions.BaseDistribution) -> Any:
-    if isinstance(distribution, CategoricalDistribution):
-        return trial.suggest_categorical(key, distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(
-            key, distribution.low, distribution.high, log=distribution.log, step=distribution.step
-        )
-    assert isinstance(distribution, FloatDistribution)
-    return trial.suggest_float(
-        key, distribution.low, distribution.high, log=distribution.log, step=distribution.step
-    )
-
-
-def _describe(role: str | None, params: Mapping[str, Any]) -> str:
-    short = {key.removeprefix("loss.").removesuffix(".weight"): value for key, value in
-             params.items()}  # fmt: skip
-    values = " ".join(
-        f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in short.items()
-    )
-    return f"{role} weights: {values}" if role else values
+        with hydra_job(cfg) as task_cfg:
+            # The study's configuration was checked, and the ends of what is searched in it.
+            stages = stages_of(task_cfg)
+            self.progress.trial_started(number, what, stages[-1].end + 1)
+            return train_trial(
+                task_cfg, stages, self.dataset, folder, show,
+                entries=entries, before_commit=claim.lease.check,
+            )  # fmt: skip

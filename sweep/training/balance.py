@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,26 @@ from sweep.training.context import Context
 __all__ = ["balance_columns", "measure_gradients"]
 
 
-def measure_gradients(context: Context, loss: WeightedLoss) -> GradientBalance:
+def measure_gradients(
+    context: Context, loss: WeightedLoss, options: Mapping[str, Any]
+) -> GradientBalance:
     """Norms and cosines of the terms' gradients at the model's present parameters.
 
     Always on the same batch of the training set. Costs one forward pass and one backward pass per
     term; leaves parameters and their gradients as they are.
+
+    Args:
+        context: Data and model.
+        loss: The terms.
+        options: Of the stage, for the model's call.
     """
     ref, periodic = context.balance_batch()
     pred = context.model(
-        ref, periodic=periodic, compute_stress=context.needs_stress(loss), training=True
+        ref,
+        periodic=periodic,
+        compute_stress=context.needs_stress(loss),
+        training=True,
+        **options,
     )
     return gradient_norms(loss, context.model, pred, ref)
 

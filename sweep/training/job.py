@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -12,12 +13,12 @@ from typing import Any, cast
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from sweep.checks import check_config
 from sweep.config import ObjectiveConfig, TrainerConfig
 from sweep.data.dataset import DataSet
-from sweep.errors import DamagedRecordError
+from sweep.errors import DamagedRecordError, LeaseLostError
 from sweep.recording.files import read_json, write_json
 from sweep.recording.trial import environment
+from sweep.schedule import Stage
 from sweep.training.context import Context
 from sweep.training.run import EpochReport, Outcome, Run, Verdict
 
@@ -26,25 +27,29 @@ __all__ = ["train_trial"]
 
 def train_trial(
     cfg: DictConfig,
+    stages: list[Stage],
     dataset: DataSet,
     folder: Path,
     after_epoch: Callable[[EpochReport], Verdict],
     *,
     entries: Mapping[str, Any],
+    before_commit: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train in ``folder``, continuing what is there, and keep ``trial.json`` up to date.
 
     Args:
         cfg: The configuration, without the ``hydra`` node.
+        stages: Its checked stages.
         dataset: The data that it names.
         folder: Folder of the trial.
         after_epoch: Sees every epoch and says how to go on.
         entries: What else ``trial.json`` shall hold.
+        before_commit: Called before anything of an epoch is written; may raise `LeaseLostError`.
 
     Raises:
-        Exception: whatever ended the training; ``trial.json`` says FAILED and why.
+        LeaseLostError: as ``before_commit`` raised it; nothing is written then.
+        Exception: whatever else ended the training; ``trial.json`` says FAILED and why.
     """
-    stages = check_config(cfg)
     context = Context.get(cfg, dataset)
     path = folder / "trial.json"
     try:
@@ -67,7 +72,7 @@ def train_trial(
                     "loss": stage.loss} for stage in stages],
         "objective": OmegaConf.to_container(cfg.objective),
         "scales": context.scales,
-        **environment(context.device_name),
+        **_environment(context.device_name),
     }  # fmt: skip
     write_json(path, content)
     began = time.perf_counter()
@@ -81,6 +86,7 @@ def train_trial(
             folder=folder,
             fit_name=cfg.fit_name,
             seed=cfg.seed,
+            before_commit=before_commit,
         )
         return run, run.train(after_epoch)
 
@@ -91,9 +97,12 @@ def train_trial(
             content["restarted"] = str(error)
             _set_aside(folder)
             run, outcome = train()
+    except LeaseLostError:
+        raise
     except Exception as error:
         reason = str(error) or type(error).__name__
         content |= {"state": "FAILED", "reason": reason, "traceback": traceback.format_exc()}
+        _write_end(path, content, began)
         raise
     else:
         content |= {
@@ -103,11 +112,20 @@ def train_trial(
             "epochs_trained": len(run.history),
             "metrics": outcome.metrics,
         }
-    finally:
-        content["seconds"] += time.perf_counter() - began
-        content["finished"] = _now()
-        write_json(path, content)
+        _write_end(path, content, began)
     return outcome
+
+
+@functools.cache
+def _environment(device: str) -> dict[str, Any]:
+    """It stays the same while a process trains one trial after the other."""
+    return environment(device)
+
+
+def _write_end(path: Path, content: dict[str, Any], began: float) -> None:
+    content["seconds"] += time.perf_counter() - began
+    content["finished"] = _now()
+    write_json(path, content)
 
 
 def _set_aside(folder: Path) -> None:

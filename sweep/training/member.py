@@ -29,6 +29,7 @@ class Member:
     def __init__(self, model: torch.nn.Module, trainer: TrainerConfig, stage: Stage) -> None:
         self.model = model
         self._trainer = trainer
+        self._options = stage.options
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = _optimizer(model, trainer, stage.lr)
         self.ema = (
@@ -45,6 +46,7 @@ class Member:
 
     def enter(self, stage: Stage) -> None:
         """Begin a stage: its learning rate and a fresh schedule; the optimiser goes on."""
+        self._options = stage.options
         for group in self.optimizer.param_groups:
             group["lr"] = stage.lr
             group.pop("initial_lr", None)
@@ -59,7 +61,9 @@ class Member:
             The raw value of every term, shape [n_terms], the total loss and the norm of its
             gradient before clipping, both scalars.
         """
-        pred = self.model(ref, periodic=periodic, compute_stress=stress, training=True)
+        pred = self.model(
+            ref, periodic=periodic, compute_stress=stress, training=True, **self._options
+        )
         breakdown = loss.breakdown(pred=pred, ref=ref)
         self.optimizer.zero_grad(set_to_none=True)
         breakdown.total.backward()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ __all__ = ["evaluate", "score"]
 
 
 def evaluate(
-    predict: torch.nn.Module,
+    predict: Callable[..., Mapping[str, Tensor]],
     batches: Iterable[tuple[Mapping[str, Tensor], bool]],
     loss: WeightedLoss,
     *,
@@ -27,7 +27,7 @@ def evaluate(
     The sums stay on the device; they are read back once at the end.
 
     Args:
-        predict: The model.
+        predict: The model, or the model with options of its call.
         batches: Pairs of a batch and whether it is periodic.
         loss: Gives the column ``loss``: its mean over batches, weighted by their graphs.
         quantities: Names of :data:`~sweep.quantities.QUANTITIES` to measure.

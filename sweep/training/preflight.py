@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 import losses
-from sweep.data.configurations import Configuration
 from sweep.data.dataset import Coverage
-from sweep.data.labels import LABELS
+from sweep.data.labels import LABELS, WEIGHTS
+from sweep.data.table import Table as Configurations
 from sweep.errors import InputError
 from sweep.schedule import Stage
 from sweep.training.context import Context
@@ -47,7 +47,7 @@ def preflight(context: Context, stages: list[Stage]) -> Table:
     """
     coverage = {(row.label, row.split): row for row in context.dataset.coverage()}
     findings = [
-        Finding(stage, losses.get(name), term["weight"], coverage)
+        Finding(stage, losses.get(name).variant(term), term["weight"], coverage)
         for stage in stages
         for name, term in stage.loss.items()
     ]
@@ -55,9 +55,10 @@ def preflight(context: Context, stages: list[Stage]) -> Table:
         if finding.weight > 0:
             _check_model(finding, context)
             _check_labels(finding, context)
-    if not any(finding.errors for finding in findings):
+    inputs = _check_inputs(context, stages)
+    if not inputs and not any(finding.errors for finding in findings):
         _check_batch(findings, context, stages)
-    errors = list(
+    errors = inputs + list(
         dict.fromkeys(
             f"stage {f.stage.index} ({f.stage.name}): loss term '{f.term.name}': {error}"
             for f in findings
@@ -75,9 +76,37 @@ def _check_model(finding: Finding, context: Context) -> None:
         valid = ", ".join(sorted(term.families))
         finding.errors.append(f"not for the model family '{model.family}', only for {valid}")
         return
-    missing = [key for key in term.outputs if key not in model.outputs]
-    if missing:
-        finding.errors.append(f"the model does not return {', '.join(missing)}")
+    options = finding.stage.options
+    for output in term.outputs:
+        reason = model.reason_against(output, **options)
+        if reason is not None:
+            finding.errors.append(reason)
+    if "total_charge" in term.labels and model.conserves_charge(**options):
+        finding.warnings.append("constant: the model conserves charge")
+    if term.name == "esps":
+        own, other = ("esps_label", "esps") if "esps" in term.labels else ("esps", "esps_label")
+        if other in context.objective and own not in context.objective:
+            finding.warnings.append(f"the score measures '{other}' instead of '{own}'")
+
+
+def _check_inputs(context: Context, stages: list[Stage]) -> list[str]:
+    """What the model reads must be there, and it must predict what it is judged by."""
+    errors = []
+    for stage in stages:
+        for key in context.model.inputs(**stage.options):
+            for split, configurations in context.dataset.splits():
+                missing = int((~configurations.has(key)).sum())
+                if missing:
+                    errors.append(
+                        f"stage {stage.index} ({stage.name}): the model starts from the label "
+                        f"'{LABELS[key].name}', which is missing in {missing} of "
+                        f"{len(configurations)} configurations of {split}"
+                    )
+    for name, key in context.judged.items():
+        reason = context.reason_against(name, stages[-1].options)
+        if reason is not None:
+            errors.append(f"{key}: '{name}' cannot be measured: {reason}")
+    return errors
 
 
 def _check_labels(finding: Finding, context: Context) -> None:
@@ -107,29 +136,29 @@ def _check_labels(finding: Finding, context: Context) -> None:
             finding.warnings.append(f"used in {used / total:.0%} of {split}")
 
 
-def _check_unmasked(finding: Finding, key: str, train: list[Configuration]) -> None:
+def _check_unmasked(finding: Finding, key: str, train: Configurations) -> None:
     """A term without a mask fits missing labels to zero, and excluded ones all the same."""
     label = LABELS[key].name
-    missing = sum(key not in configuration.labels for configuration in train)
+    missing = int((~train.has(key)).sum())
     if missing:
         finding.errors.append(
             f"its label '{label}' is missing in {missing} of {len(train)} training configurations "
             "and the term has no mask: they would be fitted to zero"
         )
-    weights = [c.weights[f"{key}_weight"] for c in train if f"{key}_weight" in c.weights]
-    if not missing and any((weight != 1).any() for weight in weights):
+    weight = f"{key}_weight"
+    if not missing and weight in WEIGHTS and (train.graphs(weight) != 1).any():
         finding.warnings.append(f"config_{label}_weight is ignored: the term has no mask")
 
 
-def _used(term: losses.Term, configurations: list[Configuration]) -> tuple[int, int]:
+def _used(term: losses.Term, configurations: Configurations) -> tuple[int, int]:
     """How many configurations enter the term, and how many there are."""
-    used = sum(
-        configuration.weight > 0
-        and all(key in configuration.labels for key in term.labels)
-        and (term.mask is None or bool((configuration.weights[term.mask] > 0).any()))
-        for configuration in configurations
-    )
-    return used, len(configurations)
+    total = len(configurations)
+    used = configurations.graphs("weight") > 0
+    for key in term.labels:
+        used = used & configurations.has(key)
+    if term.mask is not None:
+        used = used & (configurations.graphs(term.mask).reshape(total, -1) > 0).any(axis=1)
+    return int(used.sum()), total
 
 
 def _check_batch(findings: list[Finding], context: Context, stages: list[Stage]) -> None:
@@ -140,7 +169,11 @@ def _check_batch(findings: list[Finding], context: Context, stages: list[Stage])
     for stage in stages:
         loss = losses.WeightedLoss(stage.loss, device=context.device, dtype=context.dtype)
         pred = context.model(
-            ref, periodic=periodic, compute_stress=context.needs_stress(loss), training=True
+            ref,
+            periodic=periodic,
+            compute_stress=context.needs_stress(loss),
+            training=True,
+            **stage.options,
         )
         raw = loss.raw(pred=pred, ref=ref)
         for i, name in enumerate(loss.names):
@@ -173,9 +206,10 @@ def _table(findings: list[Finding], stages: list[Stage], context: Context) -> Ta
     table.add_column("status")
     parts = (context.dataset.train, context.dataset.valid)
     for stage in stages:
-        if stage is not next(other for other in stages if other.loss == stage.loss):
+        alike = [s for s in stages if s.loss == stage.loss and s.options == stage.options]
+        if stage is not alike[0]:
             continue
-        names = "\n".join(other.name for other in stages if other.loss == stage.loss)
+        names = "\n".join(other.name for other in alike)
         for finding in (f for f in findings if f.stage is stage):
             labels = [LABELS[key].name for key in finding.term.labels]
             status = "; ".join(finding.warnings) or ("ok" if finding.weight else "not evaluated")

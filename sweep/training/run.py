@@ -86,6 +86,7 @@ class Run:
         folder: Where the records go.
         fit_name: Names the debug log.
         seed: Seed of the order of the batches.
+        before_commit: Called before anything of an epoch is written; what it raises ends the run.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Run:
         folder: Path,
         fit_name: str,
         seed: int,
+        before_commit: Callable[[], None] = lambda: None,
     ) -> None:
         self.context = context
         self.stages = stages
@@ -105,6 +107,7 @@ class Run:
         self.objective = objective
         self.folder = folder
         self.seed = seed
+        self._before_commit = before_commit
         self.n_epochs = stages[-1].end + 1
         self.history: list[EpochReport] = []
         self._step = 0
@@ -112,6 +115,8 @@ class Run:
         self._best: tuple[float, int] = (math.inf, -1)
         context.reset()
         self._stage = stages[0]
+        # The model is judged as it is used in the end, so that all epochs are judged alike.
+        self._options = stages[-1].options
         self._member = Member(context.model, trainer, self._stage)
         self._losses = [
             WeightedLoss(stage.loss, device=context.device, dtype=context.dtype) for stage in stages
@@ -169,19 +174,20 @@ class Run:
         loss = self._losses[stage.index]
         interval = self.trainer.balance_interval
         if interval and epoch % interval == 0:
-            balance = measure_gradients(self.context, loss)
+            balance = measure_gradients(self.context, loss, stage.options)
             self.record.add_balance(
                 balance_columns(balance, step=self._step, epoch=epoch, stage=stage.index)
             )
         shares = self._run_steps(loss, epoch, stage)
         with self._member.averaged():
-            metrics = self.context.evaluate("valid", loss)
+            metrics = self.context.evaluate("valid", loss, self._options)
             metrics["score"] = self._score(metrics)
             if not math.isfinite(metrics["score"]):
                 raise TrainingError(
                     f"epoch {epoch}: the validation error is not finite: "
                     + ", ".join(f"{k} {v}" for k, v in metrics.items() if not math.isfinite(v))
                 )
+            self._before_commit()
             if self.objective.epoch == "last" or metrics["score"] < self._best[0]:
                 self._best = (metrics["score"], epoch)
                 checkpoint.save(
@@ -279,7 +285,7 @@ class Run:
                 raise DamagedRecordError(f"{self.folder / 'best.pt'}: missing")
             self._member.model.load_state_dict(best["model"])
             stage = self._stage_of(outcome.epoch)
-            metrics = self.context.evaluate("test", self._losses[stage.index])
+            metrics = self.context.evaluate("test", self._losses[stage.index], self._options)
             metrics["score"] = self._score(metrics)
             self.record.add_metrics(
                 step=self._step, epoch=outcome.epoch, stage=stage.index, split="test",

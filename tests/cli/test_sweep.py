@@ -19,7 +19,8 @@ from optuna.trial import TrialState
 
 from sweep.study.storage import open_journal
 
-COMMAND = [sys.executable, "-m", "sweep", "+experiment=smoke"]
+# One worker, in the process itself; test_workers.py is about several.
+COMMAND = [sys.executable, "-m", "sweep", "+experiment=smoke", "hydra.sweeper.n_jobs=1"]
 N_TRIALS, N_EPOCHS, N_STEPS = 4, 3, 9  # of a trial of smoke on the tiny data
 
 

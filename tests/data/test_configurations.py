@@ -253,6 +253,13 @@ def test_bad_structures(files):
             one(files.write(atoms), arrays={})
 
 
+def test_a_stress_needs_a_volume(files):
+    sheet = ase.Atoms("H", cell=[5, 5, 0], pbc=[True, True, False])
+    sheet.info.update(REF_energy=1.0, REF_stress=np.ones(6))
+    with pytest.raises(InputError, match="label 'stress' without a periodic cell of three vectors"):
+        one(files.write(sheet), {**INFO, "stress": "REF_stress"}, {})
+
+
 def test_an_empty_file(files):
     with pytest.raises(InputError, match="holds no configuration"):
         one(files.text("\n\n"))

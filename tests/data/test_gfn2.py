@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from sweep.data.gfn2 import NoResultError, energy_and_forces, labels
+from sweep.data.gfn2 import energy_and_forces, labels
+from sweep.data.xtb import NoResultError
 
 CHARGES = {"H2O": 0, "OH": -1, "NH4": 1}
 

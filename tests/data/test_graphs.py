@@ -26,8 +26,9 @@ R_MAX = 4.0
 CONTRACT = {
     *("node_attrs", "positions", "edge_index", "shifts", "unit_shifts", "cell", "pbc", "batch"),
     *("ptr", "head", "weight", "energy", "forces", "stress", "density_coefficients"),
-    *("total_charge", "dipole", "polarizability", "fermi_level", "external_field"),
-    *("cluster_batch", "molecule_index"),
+    *("total_charge", "total_spin", "dipole", "polarizability", "fermi_level"),
+    *("external_field",),
+    *("esps", "cluster_batch", "molecule_index"),
     *WEIGHTS,
 }
 
@@ -43,14 +44,16 @@ def labelled(seed: int, n_waters: int, *, periodic: bool) -> ase.Atoms:
         atoms.info["REF_stress"] = rng.normal(size=6)
     for name, shape in (("dipole", 3), ("external_field", 3), ("polarizability", 9)):
         atoms.info[f"REF_{name}"] = rng.normal(size=shape)
-    for name in ("energy", "total_charge", "fermi_level"):
+    for name in ("energy", "total_charge", "total_spin", "fermi_level"):
         atoms.info[f"REF_{name}"] = float(rng.normal())
     atoms.arrays["REF_forces"] = rng.normal(size=(len(atoms), 3))
+    atoms.arrays["REF_esps"] = rng.normal(size=len(atoms))
     atoms.arrays["REF_atomic_multipoles"] = rng.normal(size=(len(atoms), 9))
     atoms.arrays["REF_cluster_batch"] = 2 * rng.permutation(np.repeat(np.arange(n_waters), 3)) + 5
     atoms.info["config_weight"] = float(rng.uniform(0.5, 2))
     for weight in WEIGHTS.values():
-        atoms.info[f"config_{weight.names[0]}_weight"] = float(rng.uniform(0.5, 2))
+        if weight.key != "esps_weight":  # the two masks of potentials have one weight
+            atoms.info[f"config_{weight.names[0]}_weight"] = float(rng.uniform(0.5, 2))
     return atoms
 
 
@@ -59,7 +62,7 @@ def frames():
     """Molecules and cells in turns, the sixth without labels, the last a lone atom."""
     made = [labelled(seed, 1 + seed % 4, periodic=seed % 2 == 1) for seed in range(8)]
     made[5].info = {"config_type": "unlabelled"}
-    for name in ("forces", "atomic_multipoles", "cluster_batch"):
+    for name in ("forces", "atomic_multipoles", "esps", "cluster_batch"):
         del made[5].arrays[f"REF_{name}"]
     lone = ase.Atoms("O", info={"REF_energy": -3.0})
     return [*made, lone]
@@ -123,6 +126,8 @@ def test_a_batch_equals_the_collation_of_mace(configurations, periodic):
 
     numbers = expected["cluster_batch"].squeeze(-1).long()
     torch.testing.assert_close(tensors.pop("cluster_batch"), numbers)
+    # mace makes a column of what is one number per atom
+    expected["esps"] = expected["esps"].squeeze(-1)
     pairs = torch.stack([expected["batch"], numbers], dim=1)
     dense = torch.unique(pairs, dim=0, return_inverse=True)[1]
     torch.testing.assert_close(tensors.pop("molecule_index"), dense)

@@ -11,6 +11,7 @@ from sweep.data.statistics import (
 from sweep.errors import InputError
 
 INFO = {"energy": "REF_energy", "dipole": "REF_dipole", "stress": "REF_stress"}
+INFO_ENERGY = {"energy": "REF_energy"}
 ARRAYS = {"forces": "REF_forces", "atomic_multipoles": "m"}
 E0S = {1: -1.0, 8: -2.0}
 
@@ -51,6 +52,30 @@ def test_model_statistics(files, frames):
     assert statistics.charge_scale == pytest.approx(np.sqrt((spread**2).mean()), rel=1e-6)
     dipoles = multipoles[:, :, 1:]
     assert statistics.dipole_scale == pytest.approx(np.sqrt((dipoles**2).mean()), rel=1e-6)
+
+
+def test_polarizabilities_of_the_elements(files, water):
+    """Two compositions fix the isotropic part of both elements; the rest is the scale."""
+    rng = np.random.default_rng(1)
+    frames = [water(seed) for seed in range(6)]
+    del frames[1][1]
+    left = []
+    for atoms in frames:
+        rest = rng.normal(scale=0.1, size=(3, 3))
+        rest -= np.trace(rest) / 3 * np.eye(3)
+        counts = [(atoms.numbers == z).sum() for z in (1, 8)]
+        isotropic = 0.2 * counts[0] + 0.7 * counts[1]
+        atoms.info["REF_alpha"] = (isotropic * np.eye(3) + rest).ravel()
+        left.append(rest / np.sqrt(len(atoms)))
+    info = {"energy": "REF_energy", "polarizability": "REF_alpha"}
+    data = read_configurations(files.write(*frames), info, {})
+    statistics = model_statistics(data, E0S)
+    assert statistics.mean_polarizabilities == pytest.approx((0.2, 0.7), rel=1e-6)
+    expected = np.sqrt(np.mean(np.square(left)))
+    assert statistics.polarizability_scale == pytest.approx(expected, rel=1e-6)
+    without = model_statistics(read_configurations(files.write(*frames), INFO_ENERGY, {}), E0S)
+    assert without.mean_polarizabilities == (0.0, 0.0)
+    assert without.polarizability_scale == 1.0
 
 
 def test_reference_deviations(files, frames):

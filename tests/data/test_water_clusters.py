@@ -12,6 +12,7 @@ import yaml
 from sweep.data import generate, shipped, water_clusters
 from sweep.data.dataset import load
 from sweep.data.labels import LABELS, find_label
+from sweep.data.recipes import RECIPES, cluster_atoms
 from sweep.errors import InputError
 from sweep.schedule import CONF_DIR
 
@@ -110,7 +111,7 @@ def test_shipped_configurations_can_be_made_again(frames, split, row):
     there = frames[split][row]
     index = there.info["sample_index"]
     assert water_clusters.plan(split)[row] == index
-    again = generate.atoms_of(index, water_clusters.sample(index))
+    again = cluster_atoms(index, water_clusters.SEED)
     np.testing.assert_array_equal(again.numbers, there.numbers)
     np.testing.assert_allclose(again.positions, there.positions, atol=2e-5)
     assert again.info["config_type"] == there.info["config_type"]
@@ -170,7 +171,7 @@ def test_the_readme_is_that_of_the_generator(tmp_path):
     text = shipped("water_clusters/README.md").read_text()
     assert f"--seed {water_clusters.SEED}" in text
     version = text.split("tblite ")[1].split(",")[0]
-    assert text == generate.README.format(seed=water_clusters.SEED, tblite=version)
+    assert text == RECIPES["water_clusters"].readme.format(seed=water_clusters.SEED, tblite=version)
 
 
 def test_the_template_for_own_files_maps_known_labels():

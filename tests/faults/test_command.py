@@ -11,7 +11,15 @@ from pathlib import Path
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "sweep", "+experiment=smoke", "-m", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "sweep",
+            "+experiment=smoke",
+            "-m",
+            "hydra.sweeper.n_jobs=1",
+            *arguments,
+        ],
         cwd=folder,
         capture_output=True,
         encoding="utf-8",
@@ -40,7 +48,15 @@ def test_a_search_whose_trials_all_fail_says_why_and_leaves_a_summary(tmp_path, 
 
 def test_two_workers_share_a_study_and_draw_different_weights(tmp_path, tiny_overrides):
     arguments = [*tiny_overrides, "hydra.sweeper.n_trials=5", "search.balance_epochs=0"]
-    command = [sys.executable, "-m", "sweep", "+experiment=smoke", "-m", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "sweep",
+        "+experiment=smoke",
+        "-m",
+        "hydra.sweeper.n_jobs=1",
+        *arguments,
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     workers = [
         subprocess.Popen(

@@ -9,6 +9,7 @@ import optuna
 import pandas as pd
 import pytest
 
+from sweep.checks import check_config
 from sweep.data.dataset import load
 from sweep.errors import InputError
 from sweep.study.storage import open_journal
@@ -34,7 +35,7 @@ def train(cfg, dataset, folder: Path, *, epochs: int = 3):
     def after_epoch(report):
         return Verdict.STOP if report.epoch + 1 == epochs else Verdict.CONTINUE
 
-    return train_trial(cfg, dataset, folder, after_epoch, entries=entries)
+    return train_trial(cfg, check_config(cfg), dataset, folder, after_epoch, entries=entries)
 
 
 def truncate(path: Path) -> None:
@@ -91,8 +92,8 @@ def test_a_torn_line_swallows_no_record(tmp_path):
     assert len(optuna.load_study(study_name=None, storage=open_journal(path)).get_trials()) == 2
 
 
-def test_a_slab_is_refused_by_name(compose, dataset):
-    dataset.valid[0].pbc[:2] = True
+def test_a_configuration_that_the_model_cannot_take_is_refused_by_name(compose, dataset):
+    dataset.valid[0].pbc[:2] = True  # a slab without a cell
     try:
         with pytest.raises(InputError, match=r'valid\.xyz: configuration 0: pbc="T T F"'):
             Context(compose(), dataset)

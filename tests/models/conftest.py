@@ -13,7 +13,9 @@ import torch
 from ase.neighborlist import neighbor_list
 from torch import Tensor
 
-from sweep.models import DataStatistics, LocalChargesConfig, build
+from sweep.models import DataStatistics, FixedPointConfig, LocalChargesConfig, build
+from sweep.models.fixed_point import FixedPoint
+from sweep.models.fixed_point_settings import FixedPointOptions, ScfOptions
 from sweep.models.local_charges import LocalCharges
 
 ELEMENTS = (1, 8)
@@ -32,6 +34,7 @@ def make_cluster(n_molecules: int, seed: int = 0, n_extra_protons: int = 0) -> a
     for index in range(n_extra_protons):
         atoms += ase.Atoms("H", [atoms.positions[3 * index] + [0.0, 0.0, -1.2]])
     atoms.positions += rng.normal(scale=0.08, size=atoms.positions.shape)
+    atoms.info["charge"] = float(n_extra_protons)
     return atoms
 
 
@@ -57,6 +60,8 @@ def make_batch(
             "batch": np.full(n, graph),
             "density_coefficients": rng.normal(scale=0.3, size=(n, 4)),
             "external_field": np.zeros((1, 3)),
+            "total_charge": np.array([atoms.info.get("charge", 0.0)]),
+            "fermi_level": np.array([-6.0 - 6.0 * atoms.info.get("charge", 0.0)]),
             "pair_index": pairs.T + offset,
         }
         for key, value in values.items():
@@ -71,18 +76,16 @@ def make_batch(
     return {k: v.to(dtype) if v.is_floating_point() else v for k, v in batch.items()}
 
 
-def small_settings(**changes: Any) -> LocalChargesConfig:
-    """Settings of a model that is small enough to test, with any key changed."""
-    values: dict[str, Any] = {
-        "num_channels": 4,
-        "r_max": R_MAX,
-        "num_radial_basis": 4,
-        "max_ell": 2,
-        "radial_MLP": [8],
-        "MLP_irreps": "4x0e",
-        "atomic_multipoles_smearing_width": 1.0,
-    }
-    return LocalChargesConfig(**{**values, **changes})
+SMALL: dict[str, Any] = {
+    "num_channels": 4,
+    "r_max": R_MAX,
+    "num_radial_basis": 4,
+    "max_ell": 2,
+    "radial_MLP": [8],
+    "MLP_irreps": "4x0e",
+    "atomic_multipoles_smearing_width": 1.0,
+}
+"""Settings of a model that is small enough to test."""
 
 
 STATISTICS = DataStatistics(
@@ -113,7 +116,10 @@ def build_model() -> Callable[..., LocalCharges]:
     """Build a small model of float64 parameters; arguments are changed settings."""
 
     def make(seed: int = 3, dtype: torch.dtype = torch.float64, **changes: Any) -> LocalCharges:
-        return build(small_settings(**changes), STATISTICS, seed=seed, dtype=dtype)
+        settings = LocalChargesConfig(**{**SMALL, **changes})
+        model = build(settings, STATISTICS, seed=seed, dtype=dtype)
+        assert isinstance(model, LocalCharges)
+        return model
 
     return make
 
@@ -122,6 +128,42 @@ def build_model() -> Callable[..., LocalCharges]:
 def model(build_model: Callable[..., LocalCharges]) -> LocalCharges:
     """One small float64 model for all tests that leave it as it is."""
     return build_model()
+
+
+@pytest.fixture(scope="session")
+def build_fixed_point() -> Callable[..., FixedPoint]:
+    """Build a small self-consistent model; arguments are changed settings."""
+
+    def make(seed: int = 3, dtype: torch.dtype = torch.float64, **changes: Any) -> FixedPoint:
+        settings = FixedPointConfig(**{**SMALL, "field_feature_norms": None, **changes})
+        model = build(settings, STATISTICS, seed=seed, dtype=dtype)
+        assert isinstance(model, FixedPoint)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fixed_point(build_fixed_point: Callable[..., FixedPoint]) -> FixedPoint:
+    """One small self-consistent float64 model for all tests that leave it as it is."""
+    return build_fixed_point()
+
+
+@pytest.fixture(scope="session")
+def direct() -> FixedPointOptions:
+    """One update from the reference density."""
+    return FixedPointOptions()
+
+
+@pytest.fixture(scope="session")
+def unroll() -> Callable[..., FixedPointOptions]:
+    """An iteration, by default one that never stops early."""
+
+    def make(**changes: Any) -> FixedPointOptions:
+        values = {"num_scf_steps": 8, "mixing_parameter": 0.7, "scf_tolerance": 1e-300}
+        return FixedPointOptions(ScfOptions(**{**values, **changes}))
+
+    return make
 
 
 @pytest.fixture(scope="session")

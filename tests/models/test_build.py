@@ -14,7 +14,14 @@ import yaml
 
 from sweep.errors import InputError
 from sweep.libraries import e3nn, gate_dict, interaction_classes, quiet
-from sweep.models import DataStatistics, LocalChargesConfig, build, check_settings
+from sweep.models import (
+    FAMILIES,
+    DataStatistics,
+    FixedPointConfig,
+    LocalChargesConfig,
+    build,
+    check_settings,
+)
 from sweep.models.settings import GATES, INTERACTIONS
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
@@ -89,21 +96,26 @@ def test_names_are_those_of_mace():
     assert set(GATES) <= set(gate_dict)
 
 
-@pytest.mark.parametrize("name", ["local_charges", "local_charges_small"])
+@pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
 class TestShippedSettings:
-    def test_are_valid_and_complete(self, name):
-        values = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-        assert list(values) == [f.name for f in dataclasses.fields(LocalChargesConfig)]
-        check_settings(LocalChargesConfig(**values))
+    def test_are_valid_and_complete(self, path):
+        values = yaml.safe_load(path.read_text())
+        kind = FAMILIES[values["family"]].settings
+        assert list(values) == [f.name for f in dataclasses.fields(kind)]
+        check_settings(kind(**values))
 
-    def test_every_key_has_a_comment(self, name):
-        for line in (CONF / f"{name}.yaml").read_text().splitlines()[1:]:
+    def test_every_key_has_a_comment(self, path):
+        lines = path.read_text().splitlines()
+        for line in lines[1:]:
             assert "#" in line or line.startswith("family:"), line
 
 
-def test_defaults_are_the_shipped_ones():
-    values = yaml.safe_load((CONF / "local_charges.yaml").read_text())
-    assert LocalChargesConfig(**values) == LocalChargesConfig()
+@pytest.mark.parametrize("name", FAMILIES)
+def test_defaults_are_the_shipped_ones(name):
+    values = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    kind = FAMILIES[name].settings
+    assert kind(**values) == kind()
+    assert kind().family == name
 
 
 @pytest.mark.parametrize(
@@ -127,6 +139,25 @@ def test_defaults_are_the_shipped_ones():
 def test_bad_settings(changes, message):
     with pytest.raises(InputError, match=message) as error:
         check_settings(LocalChargesConfig(**changes))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"field_feature_max_l": 2}, r"model\.field_feature_max_l: got 2; valid: 0, 1"),
+        ({"field_feature_widths": []}, r"field_feature_widths \(their number\): got 0; must be at"),
+        ({"field_feature_widths": [1.0, -2.0]}, r"field_feature_widths: got -2\.0; must be posi"),
+        ({"field_feature_norms": "mean"}, r"field_feature_norms: got 'mean'; valid: null, aver"),
+        ({"field_feature_norms": [1.0]}, r"got \[1\.0\]; valid: null, average, or 4 numbers"),
+        ({"field_feature_norms": [1, 1, 1, 0]}, r"field_feature_norms: got 0; must be positive"),
+        ({"fermi_level_offset": float("nan")}, r"fermi_level_offset: got nan; must be finite or"),
+        ({"atomic_multipoles_max_l": 2}, r"atomic_multipoles_max_l: got 2; valid: 0, 1"),
+    ],
+)
+def test_bad_settings_of_fields(changes, message):
+    with pytest.raises(InputError, match=message) as error:
+        check_settings(FixedPointConfig(**changes))
     assert "\n" not in str(error.value)
 
 

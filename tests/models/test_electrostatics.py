@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from sweep.errors import InputError
 from sweep.libraries import GTOElectrostaticEnergy, GTOElectrostaticFeatures, quiet
 from sweep.models.electrostatics import (
     COULOMB_CONSTANT as K,
@@ -227,9 +226,3 @@ class TestPeriodic:
         torch.testing.assert_close(
             potential(solver, batch, RANDOM), gradient[:, 0] + own, rtol=0, atol=1e-6
         )
-
-    def test_a_slab_is_refused(self, periodic):
-        batch = cell(WATERS, [6.0, 7.0, 8.0])
-        batch["pbc"] = torch.tensor([[True, True, False]])
-        with pytest.raises(InputError, match=r"pbc = \[True, True, False\]"):
-            energy(periodic, batch, RANDOM)

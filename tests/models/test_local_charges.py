@@ -60,7 +60,7 @@ class TestOutputs:
             )  # a file with quadrupoles: cut to what the model has
             again = model(batch, periodic=periodic)
             torch.testing.assert_close(again["esps_dft"], again["esps"], rtol=0, atol=0)
-            stored = model.reference_potentials(batch, periodic)
+            stored = model.reference(batch, periodic=periodic)["esps_dft"]
             torch.testing.assert_close(stored, again["esps"], rtol=0, atol=0)
 
     def test_stored_potentials_are_used(self, model, collate, clusters):
@@ -80,20 +80,30 @@ class TestDerivatives:
         assert_forces_match_finite_differences(model, collate([periodic_box()]), periodic=True)
 
     def test_stress(self, model, collate, periodic_box):
-        atoms, h = periodic_box(), 1e-4
-        stress = model(collate([atoms]), periodic=True, compute_stress=True)["stress"][0]
-        expected = torch.zeros(3, 3, dtype=torch.float64)
-        for i, j in [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]:
-            for sign in (1, -1):
-                strain = np.eye(3)
-                strain[i, j] += sign * h / 2
-                strain[j, i] += sign * h / 2
-                strained = atoms.copy()
-                strained.set_cell(atoms.cell @ strain, scale_atoms=True)
-                energy = model(collate([strained]), periodic=True, compute_force=False)["energy"]
-                expected[i, j] += sign * energy.item() / (2 * h * atoms.get_volume())
-            expected[j, i] = expected[i, j]
-        torch.testing.assert_close(stress, expected, rtol=0, atol=1e-8)
+        assert_stress_matches_finite_differences(model, periodic_box(), collate)
+
+    @pytest.mark.parametrize("handling", ["auto", "slab"])
+    def test_forces_and_stress_of_a_slab(self, build_model, handling, collate, periodic_box):
+        model = build_model(pbc_handling=handling)
+        atoms = periodic_box(lengths=(5.2, 5.8, 14.0))
+        atoms.pbc = [True, True, handling == "slab"]
+        batch = {**collate([atoms]), "external_field": FIELD[:1] * torch.tensor([0.0, 0, 1])}
+        assert_forces_match_finite_differences(model, batch, periodic=True)
+        assert_stress_matches_finite_differences(model, atoms, collate)
+        forces = model(collate([atoms]), periodic=True)["forces"]
+        torch.testing.assert_close(forces.sum(0), torch.zeros(3).double(), rtol=0, atol=1e-9)
+
+    @pytest.mark.parametrize("handling", ["molecule_in_box", "mixed_periodic"])
+    def test_forces_of_a_molecule_in_a_box(self, build_model, handling, collate, clusters):
+        model = build_model(pbc_handling=handling)
+        boxed = clusters[1].copy()
+        boxed.set_cell(16.0 * np.eye(3))
+        batch = collate([boxed])
+        assert_forces_match_finite_differences(model, batch, periodic=False)
+        alone = build_model()(batch, periodic=False)
+        for name, value in model(batch, periodic=False).items():
+            if name != "esps_dft":
+                torch.testing.assert_close(value, alone[name], rtol=0, atol=5e-3)
 
     def test_stress_and_forces_together_change_nothing(self, model, collate, periodic_box):
         batch = collate([periodic_box(), periodic_box(seed=5, lengths=(6.0, 6.0, 5.0))])
@@ -106,7 +116,7 @@ class TestDerivatives:
         field = FIELD.clone().requires_grad_(True)
         state = model.evaluate({**collate(clusters), "external_field": field}, periodic=False)
         (gradient,) = torch.autograd.grad(state.energy.sum(), field)
-        torch.testing.assert_close(gradient, state.dipole)
+        torch.testing.assert_close(gradient, state.outputs["dipole"])
 
     def test_no_field_is_a_field_of_zero(self, model, collate, clusters):
         batch = collate(clusters)
@@ -196,3 +206,20 @@ def assert_forces_match_finite_differences(model, batch, *, periodic):
                 energy = model(moved, periodic=periodic, compute_force=False)["energy"]
                 expected[atom, axis] -= sign * energy.sum() / (2 * h)
     torch.testing.assert_close(forces[::2], expected[::2], rtol=0, atol=2e-7)
+
+
+def assert_stress_matches_finite_differences(model, atoms, collate):
+    h = 1e-4
+    stress = model(collate([atoms]), periodic=True, compute_stress=True)["stress"][0]
+    expected = torch.zeros(3, 3, dtype=torch.float64)
+    for i, j in [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]:
+        for sign in (1, -1):
+            strain = np.eye(3)
+            strain[i, j] += sign * h / 2
+            strain[j, i] += sign * h / 2
+            strained = atoms.copy()
+            strained.set_cell(atoms.cell @ strain, scale_atoms=True)
+            energy = model(collate([strained]), periodic=True, compute_force=False)["energy"]
+            expected[i, j] += sign * energy.item() / (2 * h * atoms.get_volume())
+        expected[j, i] = expected[i, j]
+    torch.testing.assert_close(stress, expected, rtol=0, atol=1e-8)

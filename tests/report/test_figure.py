@@ -6,8 +6,8 @@ import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from sweep.report import figure as module
 from sweep.report.figure import draw_comparison
+from sweep.report.palette import COLOURS
 from sweep.report.summary import summarise
 
 
@@ -94,7 +94,7 @@ def test_without_balance_the_errors_are_still_drawn(make_trial, tmp_path, monkey
 
 
 def test_more_terms_than_colours_are_all_drawn(make_trial, tmp_path, monkeypatch):
-    n_terms = len(module._COLOURS) + 2
+    n_terms = len(COLOURS) + 2
     folder = make_trial(0, role="default")
     import pandas as pd
 

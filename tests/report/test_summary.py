@@ -50,7 +50,7 @@ def test_a_trial_that_cannot_be_read_is_left_out_and_named(make_trial, tmp_path,
     assert read_trial(damaged) is None
     study = summarise(tmp_path, "s")
     assert [trial.number for trial in study.trials] == [0]
-    assert study.unreadable == [damaged, tmp_path / "trials" / "0002"]
+    assert list(study.unreadable) == [damaged, tmp_path / "trials" / "0002"]
 
 
 def test_bytes_that_are_no_text(make_trial):
@@ -76,7 +76,7 @@ def test_references_of_a_study(study_folder):
         "default": 0, "balanced": 1, "best": 2,
     }  # fmt: skip
     assert study.states == {"COMPLETE": 3, "PRUNED": 1, "FAILED": 1, "RUNNING": 1}
-    assert study.unreadable == []
+    assert study.unreadable == {}
 
 
 def test_the_default_may_be_the_best(make_trial, tmp_path):

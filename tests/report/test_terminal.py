@@ -56,6 +56,9 @@ def test_where_everything_lies(study_folder, capsys):
     write_summary(study)
     print_study(study)
     after = capsys.readouterr().out
+    assert f"all trials on one page: python -m sweep.compare {study_folder}" in after.replace(
+        "\n", ""
+    )
     for name in ("best_loss.yaml", "summary.json", "trials/"):
         assert re.search(rf"^  {re.escape(name)}", after, re.MULTILINE)
 
@@ -66,7 +69,7 @@ def test_a_study_without_a_complete_trial(make_trial, tmp_path, capsys):
     print_study(summarise(tmp_path, "mine"))
     out = capsys.readouterr().out
     assert "1 trials (1 stopped)" in out
-    assert "left out, no readable trial.json" in out
+    assert "left out: " in out
     assert "best weights" not in out
 
 

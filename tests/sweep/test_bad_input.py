@@ -113,6 +113,28 @@ ON_THE_COMMAND_LINE = {
     "statistic": (["objective.statistic=mse"], ["objective.statistic", "'mse'", "'rmse'"]),
     "model family": (["model.family=local"], ["model.family", "'local'"]),
     "model value": (["model.max_ell=0"], ["model.max_ell", "max_L"]),
+    "stages of a self-consistent model": (
+        ["model=fixed_point"], ["train_schedule.0.fixed_point_training_options", "mode: direct"],
+    ),
+    "stages of another model": (
+        ["schedule=direct_unroll"],
+        ["train_schedule.0.fixed_point_training_options", "'fixed_point'", "'local_charges'"],
+    ),
+    "mode": (
+        ["model=fixed_point", "schedule=direct_unroll",
+         "train_schedule.1.fixed_point_training_options.mode=unrol_scf"],
+        ["train_schedule.1.fixed_point_training_options.mode", "'unroll_scf'"],
+    ),
+    "added option of a mode": (
+        ["model=fixed_point", "schedule=direct_unroll",
+         "+train_schedule.1.fixed_point_training_options.scf.tolerance=1e-6"],
+        ["train_schedule.1.fixed_point_training_options.scf", "'scf_tolerance'"],
+    ),
+    "option of a mode": (
+        ["model=fixed_point", "schedule=direct_unroll",
+         "train_schedule.1.fixed_point_training_options.scf.mixing_paramter=0.5"],
+        ["train_schedule.1.fixed_point_training_options.scf.mixing_paramter", "'mixing_parameter'"],
+    ),
     "a reference without a weight": (["search.reference=esps"], ["search.reference", "'esps'"]),
     "fit name": (["fit_name=a/b"], ["fit_name", "'a/b'"]),
     "not an override": (["forces"], ["forces"]),
@@ -188,7 +210,7 @@ DATA = {
         [*OWN, *SEARCH, "heads.default.train_file=nowhere.xyz"],
         ["'nowhere.xyz'", "does not exist"],
     ),
-    "a folder": ([*OWN, "heads.default.train_file=."], ["'.'", "not a file"]),
+    "a folder": ([*OWN, "heads.default.train_file=."], ["'.'", "holds no file"]),
     "shipped file": (
         ["heads.water_clusters.train_file=${shipped_data:water_clusters/trian.xyz}"],
         ["water_clusters/trian.xyz", "water_clusters/train.xyz"],

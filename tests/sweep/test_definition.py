@@ -1,14 +1,17 @@
 """Two definitions are never mixed in one study; the message says what differs."""
 
+from pathlib import Path
+
 import optuna
 import pytest
 from omegaconf import OmegaConf
 
 from sweep.errors import InputError
-from sweep.study.definition import check_same, definition
+from sweep.study.definition import claim_study, definition
 from sweep.study.optimization import open_study
+from sweep.study.plan import without_hydra
 from sweep.study.space import SearchSpace
-from sweep.study.sweeper import without_hydra
+from sweep.study.trials import TrialQueue
 
 SPACE = {"loss.forces.weight": "tag(log, interval(1, 1000))"}
 
@@ -17,22 +20,35 @@ def defined(load_config, *overrides, params=SPACE):
     return definition(load_config(*overrides), SearchSpace.parse(params, []))
 
 
+def queue_of(study, folder):
+    return TrialQueue(
+        study, folder, optuna.samplers.RandomSampler, n_trials=9, max_failure_rate=1.0
+    )
+
+
 @pytest.fixture
-def study():
+def study(tmp_path):
     """A study that has begun its first trial."""
     study = optuna.create_study()
     study.ask()
-    return study
+    return queue_of(study, tmp_path)
 
 
-def test_the_same_again_is_accepted(study, load_config):
-    check_same(study, defined(load_config), "folder")
-    check_same(study, defined(load_config), "folder")
+@pytest.fixture
+def outputs(folder):
+    """The folder of the study."""
+    return Path("outputs/mine")
 
 
-def test_where_it_runs_may_change(study, load_config):
-    check_same(study, defined(load_config), "folder")
-    check_same(study, defined(load_config, "trainer.device=cuda:1", "trainer.num_threads=4"), "f")
+def test_the_same_again_is_accepted(study, outputs, load_config):
+    claim_study(study, defined(load_config), outputs, alone=True)
+    claim_study(study, defined(load_config), outputs, alone=True)
+
+
+def test_where_it_runs_may_change(study, outputs, load_config):
+    claim_study(study, defined(load_config), outputs, alone=True)
+    other = ["trainer.device=cuda:1", "trainer.num_threads=4", "search.confirm.top=2"]
+    claim_study(study, defined(load_config, *other), outputs, alone=True)
 
 
 @pytest.mark.parametrize(
@@ -50,31 +66,38 @@ def test_where_it_runs_may_change(study, load_config):
         (["loss=[forces,esps]"], SPACE, ["loss.esps.weight: (none) -> 1.0"]),
     ],
 )  # fmt: skip
-def test_another_definition_is_refused(study, load_config, overrides, params, parts):
-    check_same(study, defined(load_config), "outputs/mine")
+def test_another_definition_is_refused(study, outputs, load_config, overrides, params, parts):
+    claim_study(study, defined(load_config), outputs, alone=True)
     with pytest.raises(InputError, match=r"^outputs/mine: .*hydra\.sweeper\.study_name$") as caught:
-        check_same(study, defined(load_config, *overrides, params=params), "outputs/mine")
+        claim_study(study, defined(load_config, *overrides, params=params), outputs, alone=True)
     for part in parts:
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_other_data_under_the_same_name_are_another_definition(study, load_config, folder):
+def test_other_data_under_the_same_name_are_another_definition(study, outputs, load_config, folder):
     overrides = ["data=extxyz", "heads.default.train_file=water.xyz", "heads.default.E0s=average"]
-    check_same(study, defined(load_config, *overrides), "f")
+    claim_study(study, defined(load_config, *overrides), outputs, alone=True)
     path = folder / "water.xyz"
     path.write_text(path.read_text().replace("0.8", "0.9"))
     with pytest.raises(InputError, match=r"heads\.default\.train_file"):
-        check_same(study, defined(load_config, *overrides), "f")
+        claim_study(study, defined(load_config, *overrides), outputs, alone=True)
 
 
-def test_an_attempt_that_began_no_trial_binds_nobody(load_config):
-    study = optuna.create_study()
-    check_same(study, defined(load_config, "seed=1"), "f")
-    check_same(study, defined(load_config, "seed=2"), "f")
-    study.ask()
-    with pytest.raises(InputError, match="seed: 2 -> 1"):
-        check_same(study, defined(load_config, "seed=1"), "f")
+def test_an_attempt_that_began_no_trial_binds_nobody_but_those_who_have_it_open(
+    outputs, load_config
+):
+    queue = queue_of(optuna.create_study(), outputs)
+    one, other = (defined(load_config, f"seed={seed}") for seed in (1, 2))
+    assert claim_study(queue, one, outputs, alone=True)
+    queue.study.enqueue_trial({})
+    assert claim_study(queue, one, outputs, alone=True)
+    assert not claim_study(queue, other, outputs, alone=True)
+    with pytest.raises(InputError, match="seed: 1 -> 2"):
+        claim_study(queue, other, outputs, alone=False)
+    queue.study.ask()
+    with pytest.raises(InputError, match="seed: 1 -> 2"):
+        claim_study(queue, other, outputs, alone=True)
 
 
 @pytest.fixture
@@ -83,15 +106,17 @@ def finished_study(load_config, folder):
     cfg = load_config("+experiment=smoke", hydra=True)
     sweeper, base = cfg.hydra.sweeper, without_hydra(cfg)
     space = SearchSpace.parse(OmegaConf.to_container(sweeper.params), [])
-    study = open_study(
-        folder / "outputs" / "smoke", "smoke", sweeper.sampler, sweeper.pruner, seed=0
-    )
+    study = open_study(folder / "outputs" / "smoke", "smoke")
     params = space.defaults(base)
     trial = optuna.trial.create_trial(
-        value=1.0, params=params, distributions=dict(space.distributions)
+        value=1.0,
+        params=params,
+        distributions=dict(space.distributions),
+        user_attrs={"role": "default", "score": 1.0},
     )
     study.add_trial(trial)
-    check_same(study, definition(base, space), "f")
+    queue = queue_of(study, folder / "outputs" / "smoke")
+    claim_study(queue, definition(base, space), folder / "outputs" / "smoke", alone=True)
     return ["+experiment=smoke", "-m", "hydra.sweeper.n_trials=1"]
 
 
@@ -118,3 +143,11 @@ def test_the_command_refuses_the_study_of_another(command, finished_study, overr
     assert line.startswith("error: outputs/smoke: holds a study with another definition")
     for part in parts:
         assert part in line
+
+
+def test_a_study_of_a_database_belongs_to_one_folder(study, outputs, folder, load_config):
+    claim_study(study, defined(load_config), outputs, alone=True)
+    with pytest.raises(InputError, match=r"hydra\.sweeper\.storage.*outputs/mine.*study_name"):
+        claim_study(study, defined(load_config), Path("outputs/theirs"), alone=True)
+    outputs.rename("outputs/moved")
+    claim_study(study, defined(load_config), Path("outputs/moved"), alone=True)

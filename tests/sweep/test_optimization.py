@@ -1,4 +1,4 @@
-"""Studies with the samplers and pruners of conf, and with what a user gets wrong."""
+"""Samplers and pruners by configuration, and what a user gets wrong. See also test_samplers."""
 
 import optuna
 import pytest
@@ -6,53 +6,25 @@ from omegaconf import OmegaConf
 
 from sweep.errors import InputError
 from sweep.schedule import CONF_DIR
-from sweep.study.optimization import make_sampler, open_study
+from sweep.study.optimization import make_pruner, make_sampler, open_study
+from sweep.study.space import SearchSpace
 
 SWEEPER = CONF_DIR / "hydra" / "sweeper"
-SAMPLERS = sorted(path.stem for path in (SWEEPER / "sampler").glob("*.yaml"))
-PRUNERS = sorted(path.stem for path in (SWEEPER / "pruner").glob("*.yaml"))
 RANDOM = {"_target_": "optuna.samplers.RandomSampler"}
-NEVER = {"_target_": "optuna.pruners.NopPruner"}
+TPE = {"_target_": "optuna.samplers.TPESampler"}
+SPACE = SearchSpace.parse({"loss.a.weight": "interval(0, 1)"}, [])
 
 
-def open_in(folder, sampler=RANDOM, pruner=NEVER, seed=0):
-    sampler, pruner = OmegaConf.create(sampler), OmegaConf.create(pruner)
-    return open_study(folder, "s", sampler, pruner, seed=seed)
+def sampler_of(cfg, seed=0, number=0):
+    return make_sampler(OmegaConf.create(cfg), SPACE, seed=seed, number=number)
 
 
-def suggest(study):
-    trial = study.ask()
-    value = trial.suggest_float("weight", 0.1, 1000, log=True)
-    study.tell(trial, value)
-    return value
-
-
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_every_sampler_of_conf_suggests_past_its_start(tmp_path, name):
-    cfg = OmegaConf.load(SWEEPER / "sampler" / f"{name}.yaml")
-    study = open_in(tmp_path, sampler=cfg)
-    assert type(study.sampler).__name__ == cfg["_target_"].rpartition(".")[2]
-    n_startup = cfg.get("n_startup_trials", 1)
-    values = [suggest(study) for _ in range(n_startup + 2)]
-    assert len(set(values)) == len(values)
-    assert all(0.1 <= value <= 1000 for value in values)
-
-
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_a_study_is_reproducible_by_its_seed(tmp_path, name):
-    cfg = OmegaConf.load(SWEEPER / "sampler" / f"{name}.yaml")
-    first, again, other = (
-        suggest(open_in(tmp_path / str(i), sampler=cfg, seed=seed))
-        for i, seed in enumerate((1, 1, 2))
-    )
-    assert first == again
-    assert first != other
+def make(kind, cfg):
+    return sampler_of(cfg) if kind == "sampler" else make_pruner(OmegaConf.create(cfg), 27)
 
 
 def draw(cfg, seed, number):
-    study = optuna.create_study(
-        sampler=make_sampler(OmegaConf.create(cfg), seed=seed, number=number)
-    )
+    study = optuna.create_study(sampler=sampler_of(cfg, seed, number))
     return study.ask().suggest_float("weight", 0, 1)
 
 
@@ -70,36 +42,27 @@ def test_a_seed_of_the_sampler_itself_replaces_that_of_the_study():
     assert draw(RANDOM, seed=1, number=3) != draw(RANDOM, seed=2, number=3)
 
 
-def test_the_median_pruner_of_conf_stops_what_is_worse_than_most(tmp_path):
-    cfg = OmegaConf.load(SWEEPER / "pruner" / "median.yaml")
-    study = open_in(tmp_path, pruner=cfg)
-    last = cfg.n_warmup_steps + 1
-    for _ in range(cfg.n_startup_trials):
-        trial = study.ask()
-        for epoch in range(last + 1):
-            trial.report(1.0, epoch)
-        study.tell(trial, 1.0)
-    bad, good = study.ask(), study.ask()
-    for trial, score in ((bad, 2.0), (good, 0.5)):
-        for epoch in range(last + 1):
-            trial.report(score, epoch)
-    assert bad.should_prune()
-    assert not good.should_prune()
+def test_options_of_the_configuration_reach_the_sampler():
+    assert sampler_of({**TPE, "n_startup_trials": 3})._n_startup_trials == 3
+    cmaes = {"_target_": "optuna.samplers.CmaEsSampler", "consider_pruned_trials": False}
+    space = SearchSpace.parse({"a.b": "interval(0, 1)", "a.c": "interval(0, 1)"}, [])
+    made = make_sampler(OmegaConf.create(cmaes), space, seed=0, number=0)
+    assert not made._consider_pruned_trials
+    del cmaes["consider_pruned_trials"]
+    made = make_sampler(OmegaConf.create(cmaes), space, seed=0, number=0)
+    assert made._consider_pruned_trials
+    # A pruned trial reports its score, which is no error of the forces.
+    made = make_sampler(OmegaConf.create(cmaes), space, seed=0, number=0, minimize=["forces"])
+    assert not made._consider_pruned_trials
 
 
-def test_the_pruner_none_never_stops(tmp_path):
-    study = open_in(tmp_path, pruner=OmegaConf.load(SWEEPER / "pruner" / "none.yaml"))
-    for score in (1.0, 1.0, 1e9):
-        trial = study.ask()
-        trial.report(score, 0)
-        assert not trial.should_prune()
-
-
-@pytest.mark.parametrize("name", PRUNERS)
-def test_every_pruner_of_conf_is_made(tmp_path, name):
-    cfg = OmegaConf.load(SWEEPER / "pruner" / f"{name}.yaml")
-    study = open_in(tmp_path, pruner=cfg)
-    assert isinstance(study.pruner, optuna.pruners.BasePruner)
+@pytest.mark.parametrize("kind", ["sampler", "pruner"])
+def test_an_experiment_can_be_given_any_other(kind, load_config):
+    for path in (SWEEPER / kind).glob("*.yaml"):
+        cfg = load_config(
+            "+experiment=esp_weights", f"hydra/sweeper/{kind}={path.stem}", hydra=True
+        ).hydra.sweeper[kind]
+        assert cfg == OmegaConf.load(path)  # nothing is left of the experiment's own
 
 
 @pytest.mark.parametrize(
@@ -107,7 +70,8 @@ def test_every_pruner_of_conf_is_made(tmp_path, name):
     [
         ("sampler", {"_target_": "optuna.samplers.Genetic"}, "Genetic"),
         ("sampler", {"_target_": "no_such_package.Sampler"}, "no_such_package"),
-        ("sampler", {**RANDOM, "temperature": 1}, "temperature"),
+        ("sampler", {**RANDOM, "temperature": 1}, "unknown option of RandomSampler 'temperature'"),
+        ("sampler", {**TPE, "n_startup": 1}, "did you mean 'n_startup_trials'"),
         ("sampler", {"seed": 1}, "_target_"),
         ("sampler", {**RANDOM, "seed": -1}, "-1"),
         ("sampler", {**RANDOM, "seed": "first"}, "first"),
@@ -116,8 +80,14 @@ def test_every_pruner_of_conf_is_made(tmp_path, name):
         ("pruner", {"_target_": "optuna.pruners.PercentilePruner"}, "percentile"),
     ],
 )
-def test_what_cannot_be_made_names_its_key_in_one_line(tmp_path, kind, cfg, culprit):
+def test_what_cannot_be_made_names_its_key_in_one_line(kind, cfg, culprit):
     with pytest.raises(InputError, match=rf"^hydra\.sweeper\.{kind}") as caught:
-        open_in(tmp_path, **{kind: cfg})
+        make(kind, cfg)
     assert culprit in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_study_of_other_objectives_is_refused(tmp_path):
+    open_study(tmp_path, "s", n_objectives=2)
+    with pytest.raises(InputError, match=r"holds a study of 2 objectives.*has 1"):
+        open_study(tmp_path, "s")

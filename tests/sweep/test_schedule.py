@@ -84,7 +84,7 @@ def test_the_terms_of_conf_are_those_of_the_loss_core():
 def test_an_option_that_must_be_positive_is_refused_here_as_in_the_loss_core(name):
     positive = losses.get(name).positive
     for option, default in losses.get(name).options.items():
-        if isinstance(default, bool):
+        if isinstance(default, bool | str):
             continue
         loss = {name: {"weight": 1.0, option: 0.0}}
         if option in positive:
@@ -92,3 +92,16 @@ def test_an_option_that_must_be_positive_is_refused_here_as_in_the_loss_core(nam
                 resolve_stages(SCHEDULE, loss)
         else:
             resolve_stages(SCHEDULE, loss)
+
+
+def test_a_text_option_is_refused_here_as_in_the_loss_core():
+    for reference, kept in (("multipoles", {}), ("label", {"reference": "label"})):
+        (stage,) = resolve_stages(
+            {"0": {**SCHEDULE["0"], "loss": {"esps": {"weight": 10, "reference": reference}}}}, {}
+        )
+        assert stage.loss == {"esps": {"weight": 10.0, **kept}}
+    for value in ("lable", 3, True, None):
+        with pytest.raises(InputError, match=r"loss\.esps\.reference: .*valid: label, multipoles"):
+            resolve_stages(SCHEDULE, {"esps": {"weight": 1.0, "reference": value}})
+        with pytest.raises(losses.LossError, match="reference"):
+            losses.get("esps").resolve({"reference": value})

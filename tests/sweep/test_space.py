@@ -56,7 +56,6 @@ def test_the_command_line_takes_precedence_and_the_rest_is_fixed():
     )
     assert space.distributions == {"a": FloatDistribution(3, 4)}
     assert space.fixed == ["b=7", "c=3", "+d=x", "loss=[forces,esps]", "~e"]
-    assert space.overrides({"a": 3.5}) == [*space.fixed, "a=3.5"]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +67,9 @@ def test_the_command_line_takes_precedence_and_the_rest_is_fixed():
     ],
 )  # fmt: skip
 def test_a_value_survives_the_override_and_its_parser(value):
-    (text,) = SearchSpace({"key": FloatDistribution(0, 1)}).overrides({"key": value})
+    cfg = OmegaConf.create({"key": None})
+    (text,) = SearchSpace({"key": FloatDistribution(0, 1)}).apply({"key": value}, cfg)
+    assert cfg.key == value
     override = OverridesParser.create().parse_override(text)
     assert override.key_or_group == "key"
     back = override.value()
@@ -163,3 +164,62 @@ def test_the_space_is_checked_where_no_trial_has_been_yet(load_config):
     with pytest.raises(InputError, match=r"model\.max_ell"):
         parse(**{"model.max_ell": "range(0, 3)"}).check(cfg)
     assert cfg.loss.forces.weight == 100.0
+
+
+SWITCH = {
+    "loss.forces.weight": "tag(log, interval(1, 1000))",
+    "loss.esps": "choice(on, off)",
+    "loss.forces": "choice(on, off)",
+    "train_schedule.0.lr": "interval(0.001, 0.01)",
+}
+
+
+def test_a_switch_comes_first_and_off_takes_the_values_inside_with_it():
+    space = parse(**SWITCH)
+    assert space.switches == ["loss.esps", "loss.forces"]
+    assert list(space.distributions)[:2] == space.switches
+    assert not space.is_searched("loss.forces.weight", {"loss.forces": "off"})
+    assert space.is_searched("loss.forces.weight", {"loss.forces": "on"})
+    assert space.is_searched("loss.forces.weight", {"loss.esps": "off"})
+    assert space.defaults(CONFIG) == {
+        "loss.esps": "on", "loss.forces": "on", "loss.forces.weight": 100.0,
+        "train_schedule.0.lr": 0.01,
+    }  # fmt: skip
+
+
+def test_the_default_of_a_term_without_weight_is_off():
+    cfg = OmegaConf.merge(CONFIG, {"loss": {"forces": {"weight": 0.0}, "esps": 0}})
+    assert parse(**SWITCH).defaults(cfg) == {
+        "loss.esps": "off", "loss.forces": "off", "train_schedule.0.lr": 0.01,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("params", "overrides", "weights"),
+    [
+        ({"loss.forces": "off"}, ["loss.forces.weight=0.0"], (0.0, 3)),
+        ({"loss.forces": "on", "loss.forces.weight": 5.0}, ["loss.forces.weight=5.0"], (5.0, 3)),
+        ({"loss.forces": "on"}, [], (100.0, 3)),
+        ({"loss.esps": "off"}, ["loss.esps=0.0"], (100.0, 0)),
+    ],
+)
+def test_a_switch_sets_the_weight(params, overrides, weights):
+    cfg = CONFIG.copy()
+    assert parse(**SWITCH).apply(params, cfg) == overrides
+    assert (cfg.loss.forces.weight, cfg.loss.esps) == weights
+
+
+def test_only_weights_are_weights():
+    space = parse(
+        **SWITCH,
+        **{
+            "loss.esps.weight": "interval(1, 2)",
+            "loss.forces.huber_delta": "interval(1, 2)",
+            "train_schedule.1.loss.dipole": "interval(1, 2)",
+        },
+    )
+    assert space.weights == {
+        "loss.forces.weight": (None, "forces"),
+        "loss.esps.weight": (None, "esps"),
+        "train_schedule.1.loss.dipole": (1, "dipole"),
+    }

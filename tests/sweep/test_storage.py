@@ -10,7 +10,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from sweep.study.storage import FileLock, locked, open_journal
+from sweep.locks import FileLock, locked
+from sweep.study.storage import open_journal
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -77,7 +78,7 @@ def test_a_lock_is_given_back_on_an_error(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sweep.study.storage import FileLock
+from sweep.locks import FileLock
 assert FileLock(Path(sys.argv[1])).acquire()
 print("held", flush=True)
 time.sleep(60)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import optuna
@@ -10,8 +11,9 @@ from optuna.trial import TrialState
 
 from sweep.errors import TrainingError
 from sweep.study import trials
+from sweep.study.objectives import SCORE
 from sweep.study.storage import open_journal
-from sweep.study.trials import TrialQueue
+from sweep.study.trials import FEASIBLE, TrialQueue
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -47,8 +49,9 @@ def worker(tmp_path: Path):
 
 
 def finish(queue, claim, value=1.0, state=TrialState.COMPLETE):
+    claim.trial.set_user_attr(SCORE, value)
     queue.study.tell(claim.trial, value if state == TrialState.COMPLETE else None, state=state)
-    claim.release()
+    claim.lease.release()
 
 
 def test_one_worker_finishes_exactly_n_trials(worker):
@@ -61,6 +64,7 @@ def test_one_worker_finishes_exactly_n_trials(worker):
         finish(queue, claim, state=state)
     assert queue.claim(never) is None
     assert worker(3).claim(never) is None
+    assert not worker(4).is_done()
     assert worker(4).claim(never).trial.number == 3
 
 
@@ -94,7 +98,7 @@ def test_an_abandoned_trial_is_continued_under_its_number(worker):
     claim = dead.claim(never)
     weight = claim.trial.suggest_float("weight", 0, 1)
     claim.trial.report(0.5, 0)
-    claim.release()  # as the kernel does when the process dies
+    claim.lease.release()  # as the kernel does when the process dies
 
     queue = worker()
     again = queue.claim(never)
@@ -105,11 +109,35 @@ def test_an_abandoned_trial_is_continued_under_its_number(worker):
     assert len(queue.study.get_trials()) == 2
 
 
+def test_one_too_many_that_someone_left_is_not_trained(worker):
+    """As when a database's answer was lost and the trial was created twice."""
+    queue = worker(2, 0.0)
+    first, second = queue.claim(never), queue.claim(never)
+    queue.study.ask()
+    finish(queue, first)
+    assert start_claim(worker(2, 0.0))[1] == []  # it waits for the second
+    assert queue.trials()[2].state == TrialState.FAIL
+    finish(queue, second)
+    assert queue.claim(never) is None
+
+
 def test_a_trial_that_is_being_trained_is_left_alone(worker):
     first, second = worker(), worker()
     claim = first.claim(never)
     other = second.claim(never)
     assert (claim.trial.number, other.trial.number) == (0, 1)
+
+
+def test_a_trial_that_ends_while_someone_looks_is_not_taken_over(worker, monkeypatch):
+    first, second = worker(2), worker(2)
+    claim = first.claim(never)
+    read = second.trials
+    seen = read()
+    assert seen[0].state == TrialState.RUNNING
+    finish(first, claim)
+    answers = iter([seen])
+    monkeypatch.setattr(second, "trials", lambda: next(answers, None) or read())
+    assert second.claim(never).trial.number == 1
 
 
 def test_enqueued_trials_come_first_and_count(worker):
@@ -145,7 +173,7 @@ def test_a_waiting_worker_takes_over_from_one_that_dies(worker):
     claim = worker(1).claim(never)
     thread, answers = start_claim(worker(1))
     assert thread.is_alive()
-    claim.release()
+    claim.lease.release()
     thread.join(10)
     assert answers[0].trial.number == 0
 
@@ -218,3 +246,76 @@ def test_the_standing_is_that_of_the_finished_trials(worker):
     finish(queue, queue.claim(never), state=TrialState.FAIL)
     queue.claim(never)
     assert queue.standing() == (4, (0.1, 1))
+
+
+def test_a_trial_that_breaks_a_constraint_is_not_the_best(worker):
+    queue = worker(9)
+    for value, feasible in ((0.3, True), (0.1, False), (0.2, True)):
+        claim = queue.claim(never)
+        claim.trial.set_user_attr(FEASIBLE, feasible)
+        finish(queue, claim, value)
+    assert queue.standing() == (3, (0.2, 2))
+
+
+def test_workers_that_do_not_see_each_others_lock_finish_exactly_n_trials(worker, monkeypatch):
+    """As on nodes whose file system keeps flock locks to itself."""
+    n_trials, errors = 12, []
+    monkeypatch.setattr(trials, "locked", lambda path: nullcontext())
+
+    def work():
+        try:
+            queue = worker(n_trials)
+            while (claim := queue.claim(never)) is not None:
+                finish(queue, claim)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not errors
+    states = [trial.state for trial in worker().study.get_trials()]
+    assert states.count(TrialState.COMPLETE) == n_trials
+    assert set(states) <= {TrialState.COMPLETE, TrialState.FAIL}
+
+
+def test_a_surplus_trial_is_no_failure(worker):
+    first, second = worker(1, 0.0), worker(1, 0.0)
+    trial = second.study.ask()  # begun by another node before ours could see it
+    assert trial.number == 0
+    lease = second._leases.take(0)
+    surplus = first.study.ask()
+    assert first._is_surplus(surplus)
+    surplus.set_user_attr("surplus", True)
+    first.study.tell(surplus, state=TrialState.FAIL)
+    second.study.tell(trial, 1.0)
+    lease.release()
+    assert first.claim(never) is None
+
+
+def test_an_exhausted_sampler_ends_the_study_early(worker):
+    queue = worker(9)
+    finish(queue, queue.claim(never))
+    claim = queue.claim(never)
+    queue.study.set_user_attr("exhausted", True)
+    assert not queue.is_done()  # one is still at work
+    finish(queue, claim)
+    assert queue.is_done()
+    assert worker(9).claim(never) is None
+
+
+def test_a_queue_of_enqueued_trials_makes_none_of_its_own(worker):
+    queue = worker(None, 1.0)
+    assert queue.is_done()
+    for i in range(3):
+        queue.study.enqueue_trial({}, user_attrs={"of": i})
+    assert queue.n_trials == 3
+    finish(queue, queue.claim(never))
+    finish(queue, queue.claim(never), state=TrialState.FAIL)  # not replaced
+    assert not queue.is_done()
+    finish(queue, queue.claim(never))
+    assert queue.claim(never) is None
+    assert queue.is_done()
+    assert [trial.user_attrs["of"] for trial in queue.trials()] == [0, 1, 2]

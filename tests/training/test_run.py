@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sweep.checks import check_config
 from sweep.data.dataset import load
 from sweep.errors import TrainingError
 from sweep.recording.files import read_json
@@ -47,7 +48,12 @@ def train(compose, datasets, tmp_path):
             return verdict if report.epoch == stop_after else Verdict.CONTINUE
 
         outcome = train_trial(
-            cfg, datasets[key], tmp_path / folder, after_epoch, entries={"number": 0}
+            cfg,
+            check_config(cfg),
+            datasets[key],
+            tmp_path / folder,
+            after_epoch,
+            entries={"number": 0},
         )
         return outcome, reports
 

@@ -1,0 +1,60 @@
+"""``from_mace_scf=PATH`` on the command line: the file becomes a part of the configuration.
+
+The translated file is stored as an option of a configuration group and chosen in place of the path.
+Everything that Hydra composes lies on top of it as on any other option: experiments, overrides and
+searches; and the composed configuration, which workers and records get, holds its content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from sweep.errors import InputError
+from sweep.mace_scf.reading import read_file
+from sweep.mace_scf.translation import translate
+
+__all__ = ["GROUP", "expand"]
+
+GROUP = "from_mace_scf"
+
+
+def expand(arguments: Sequence[str]) -> list[str]:
+    """Replace ``from_mace_scf=PATH`` by the choice of what the file becomes.
+
+    What of the file is not taken as it is, is printed.
+
+    Raises:
+        InputError: if the file cannot be read or holds what MACE_SCF does not know.
+    """
+    given = [word for word in arguments if re.match(rf"\+?{GROUP}=", word)]
+    if not given:
+        return list(arguments)
+    if len(given) > 1:
+        raise InputError(f"{GROUP}: stands twice: {', '.join(given)}")
+    text = given[0].partition("=")[2]
+    path = Path(text.strip("'\"")).expanduser()
+    own_model = any(re.match(r"\+?model=", word) for word in arguments)
+    where = f"{GROUP}={path}"
+    translation = translate(read_file(path), where, own_model=own_model)
+    option = re.sub(r"\W", "_", path.stem) or "file"
+    defaults: list[Any] = [{"override /data": None}, {"override /loss": []}]
+    defaults.append({"override /schedule": None})
+    if translation.model is not None:
+        defaults.append({"override /model": translation.model})
+    ConfigStore.instance().store(
+        group=GROUP,
+        name=option,
+        node={"defaults": [*defaults, "_self_"], **translation.overlay},
+        package="_global_",
+        provider=where,
+    )
+    translation.remarks.print(f"{path}: keys that are not taken as they are")
+    # Before all others: what stands on the command line lies on top of the file.
+    rest = [word for word in arguments if word != given[0]]
+    first = next((i for i, word in enumerate(rest) if "=" in word and word[0] != "-"), len(rest))
+    return [*rest[:first], f"+{GROUP}={option}", *rest[first:]]

@@ -1,0 +1,44 @@
+"""What of a MACE_SCF file is not taken as it is, and why: a table, shown once."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+__all__ = ["Remarks"]
+
+_ORDER = ("different", "not used", "as here")
+_LONGEST = 40  # of a value that is shown
+
+
+class Remarks:
+    """A list of keys with what happened to them: ``different``, ``not used`` or ``as here``."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, Any, str, str]] = []
+
+    def __contains__(self, key: str) -> bool:
+        return any(entry[0] == key for entry in self.entries)
+
+    def add(self, key: str, value: Any, what: str, reason: str) -> None:
+        """Add a key."""
+        self.entries.append((key, value, what, reason))
+
+    def print(self, title: str) -> None:
+        """Print the table on stderr, so that ``--cfg job`` prints nothing but the configuration."""
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        if not self.entries:
+            return
+        console = Console(file=sys.stderr)
+        console = console if console.is_terminal else Console(file=sys.stderr, width=120)
+        table = Table(title=title, title_justify="left")
+        for column in ("key", "value", "", "here"):
+            table.add_column(column, overflow="fold")
+        for key, value, what, reason in sorted(self.entries, key=lambda e: _ORDER.index(e[2])):
+            text = str(value)
+            text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+            table.add_row(*(Text(cell) for cell in (key, text, what, reason)))
+        console.print(table)

@@ -1,0 +1,59 @@
+"""Numbers as people read them: three digits, percentages, changes, ranges."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["change", "count", "number", "percent", "percent_range", "sentence", "signed"]
+
+_WORDS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with that many digits, without an exponent where it stays readable."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0:
+        return "0"
+    rounded = f"{value:.{digits - 1}e}"
+    magnitude = int(rounded.partition("e")[2])
+    if not -4 <= magnitude < 6:
+        return rounded
+    return f"{value:.{max(0, digits - 1 - magnitude)}f}"
+
+
+def percent(share: float) -> str:
+    """A share: ``83 %``, ``2.4 %``, ``0.3 %``, ``<0.1 %``."""
+    value = 100 * share
+    if 0 < value < 0.1:
+        return "<0.1 %"
+    return f"{value:.1f} %" if 0 < value < 9.95 else f"{value:.0f} %"
+
+
+def percent_range(low: float, high: float) -> str:
+    """A range of shares: ``20 to 35 %``."""
+    first, last = percent(low), percent(high)
+    return last if first == last else f"{first.removesuffix(' %')} to {last}"
+
+
+def change(value: float) -> str:
+    """A relative change with its sign: ``−12 %``, ``+0.4 %``."""
+    magnitude = percent(abs(value))
+    if magnitude in ("0 %", "<0.1 %"):
+        return "±0 %"
+    return f"{'−' if value < 0 else '+'}{magnitude}"
+
+
+def count(n: int, noun: str) -> str:
+    """``one trial``, ``five trials``, ``12 trials``."""
+    return f"{_WORDS.get(n, str(n))} {noun}{'' if n == 1 else 's'}"
+
+
+def signed(value: float) -> str:
+    """A number with two decimals and a true minus sign."""
+    return f"{value:.2f}".replace("-", "−")
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]

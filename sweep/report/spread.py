@@ -1,0 +1,56 @@
+"""Numbers over several seeds: mean, spread, and whether one mean is below another."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sweep.report.numbers import number
+
+__all__ = ["Spread", "welch"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over several seeds.
+
+    Attributes:
+        values: One for each seed.
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Their mean."""
+        return statistics.fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation; None for a single value."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    def text(self, factor: float = 1.0) -> str:
+        """``0.053 ± 0.002``."""
+        if self.deviation is None:
+            return number(self.mean * factor)
+        return f"{number(self.mean * factor)} ± {number(self.deviation * factor, 2)}"
+
+
+def welch(values: Sequence[float], reference: Sequence[float]) -> float | None:
+    """P-value of the mean of ``values`` not being below that of ``reference``."""
+    if len(values) < 2 or len(reference) < 2:
+        return None
+    means = statistics.fmean(values), statistics.fmean(reference)
+    deviations = statistics.stdev(values), statistics.stdev(reference)
+    if not any(deviations):  # the seed makes no difference
+        return 0.0 if means[0] < means[1] else 1.0
+    # scipy takes a while to import, and most studies need it nowhere else.
+    from scipy.stats import ttest_ind_from_stats
+
+    result = ttest_ind_from_stats(
+        means[0], deviations[0], len(values), means[1], deviations[1], len(reference),
+        equal_var=False, alternative="less",
+    )  # fmt: skip
+    return float(result.pvalue)

@@ -1,0 +1,61 @@
+"""The configuration of every trial, composed by Hydra once and then filled in.
+
+Composing anew takes Hydra a tenth of a second per trial; since a search space holds values and no
+groups, setting them in a copy gives the same (a test compares the two).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, open_dict, read_write
+
+from sweep.study.grammar import literal
+from sweep.study.space import SearchSpace
+
+__all__ = ["Composer"]
+
+
+class Composer:
+    """Makes the configurations of trials.
+
+    Args:
+        template: The composed configuration of the study, with the ``hydra`` node.
+        space: The search space.
+        study_name: Names the jobs.
+    """
+
+    def __init__(self, template: DictConfig, space: SearchSpace, study_name: str) -> None:
+        self._template = template
+        self._space = space
+        self._name = study_name
+
+    def compose(
+        self, params: Mapping[str, Any], subdir: str, number: int, **values: Any
+    ) -> DictConfig:
+        """The configuration of a trial, with the ``hydra`` node.
+
+        Args:
+            params: The parameters of the trial.
+            subdir: Its folder in that of the study.
+            number: Its number.
+            **values: Further values at the top level of the configuration.
+
+        Raises:
+            OmegaConfBaseException: if a value does not fit its key.
+        """
+        cfg = copy.deepcopy(self._template)
+        overrides = self._space.apply(params, cfg)
+        for key, value in values.items():
+            cfg[key] = value
+            overrides.append(f"{key}={literal(value)}")
+        hydra = cfg.hydra
+        with read_write(hydra), open_dict(hydra):
+            hydra.sweep.subdir = subdir
+            hydra.job.num = number
+            hydra.job.id = f"{self._name}/{subdir}"
+            hydra.overrides.task = [*hydra.overrides.task, *overrides]
+            hydra.job.override_dirname = ",".join(sorted(hydra.overrides.task))
+        return cfg

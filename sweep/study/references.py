@@ -1,0 +1,56 @@
+"""The two trials that every study has: the default weights and the balanced ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from sweep.locks import locked
+from sweep.recording.files import read_json
+from sweep.study.plan import Plan
+from sweep.study.trials import TrialQueue
+
+__all__ = ["BALANCED", "DEFAULT", "default_errors", "enqueue_references"]
+
+DEFAULT, BALANCED = "default", "balanced"
+
+
+def enqueue_references(plan: Plan, queue: TrialQueue) -> None:
+    """See to it that trial 0 is the default and, if weights are searched, trial 1 the balanced.
+
+    What the balanced weights are is measured by the worker that trains them.
+    """
+    study = queue.study
+    with locked(queue.lock_path):
+        roles = {trial.user_attrs.get("role") for trial in study.get_trials(deepcopy=False)}
+        if DEFAULT not in roles:
+            study.enqueue_trial(plan.space.defaults(plan.base), user_attrs={"role": DEFAULT})
+            if plan.space.weights:
+                study.enqueue_trial({}, user_attrs={"role": BALANCED})
+
+
+def default_errors(folder: Path) -> dict[str, float] | None:
+    """Validation errors of the default weights, so far if trial 0 is still at work.
+
+    Args:
+        folder: Folder of the study.
+    """
+    trial = folder / "trials" / "0000"
+    try:
+        content = read_json(trial / "trial.json")
+        if content.get("state") == "COMPLETE":
+            errors: dict[str, float] = content["metrics"]["valid"]
+            return errors
+        table = pd.read_parquet(trial / "metrics.parquet")
+    except (OSError, ValueError):
+        return None
+    table = table[table["split"] == "valid"]
+    if table.empty:
+        return None
+    best = table.sort_values("score").iloc[0]
+    return {
+        str(name): float(best[name])
+        for name in table.columns
+        if str(name).startswith(("rmse_", "mae_"))
+    }

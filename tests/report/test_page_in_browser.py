@@ -1,0 +1,335 @@
+"""The page in headless Chromium: everything draws, sorts, copies and saves, without an error.
+
+The browser is driven by the DevTools protocol over a pipe, which needs nothing but Chromium.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import select
+import shlex
+import shutil
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+
+from sweep.report.comparison import compare
+from sweep.report.data_files import csv_files
+from sweep.report.page import render_page
+from sweep.report.sources import read_sources
+
+SECONDS = 60  # for anything the browser does; a busy machine needs many of them
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+    "--disable-extensions", "--disable-background-networking", "--window-size=1300,1000",
+    "--remote-debugging-pipe",
+)  # fmt: skip
+HOSTILE = (
+    "</script><script>window.hacked=1</script>",
+    "<img src=x onerror=window.hacked=1>",
+    "<a href='javascript:window.hacked=1'>x</a> %{x} $x^2$ <b>bold</b>",
+)
+
+
+class Browser:
+    """A headless Chromium and one tab in it."""
+
+    def __init__(self, profile):
+        found = [path for path in map(shutil.which, NAMES) if path]
+        assert found, f"the test of the page needs a browser: one of {', '.join(NAMES)}"
+        to_read, self._write = os.pipe()
+        self._read, to_write = os.pipe()
+        # Chromium reads commands from descriptor 3 and writes to 4.
+        command = shlex.join([found[0], *FLAGS, f"--user-data-dir={profile}", "about:blank"])
+        # Descriptors from 10 on are free to be used while 3 and 4 are put in place.
+        self._process = subprocess.Popen(
+            ["bash", "-c", f"exec 3<&{to_read} 4>&{to_write}; exec {command}"],
+            pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(to_read)
+        os.close(to_write)
+        self._numbers, self._buffer, self.events, self._session = itertools.count(1), b"", [], None
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.send("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.send(f"{domain}.enable")
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            os.write(self._write, b'{"id":0,"method":"Browser.close"}\0')
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._write)
+        os.close(self._read)
+
+    def send(self, method, **params):
+        """Send a command and return its result; events that come before are kept."""
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        until = time.monotonic() + SECONDS
+        while True:
+            answer = self._next(until)
+            if answer.get("id") == number:
+                assert "error" not in answer, answer
+                return answer["result"]
+            self.events.append(answer)
+
+    def _next(self, until):
+        while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._read], [], [], max(0, until - time.monotonic()))
+            assert ready, "the browser does not answer"
+            piece = os.read(self._read, 1 << 20)
+            assert piece, "the browser ended"
+            self._buffer += piece
+        message, _, self._buffer = self._buffer.partition(b"\0")
+        return json.loads(message)
+
+    def open(self, path):
+        """Load a page and wait until its scripts have run."""
+        self.events.clear()
+        self.send("Page.navigate", url=path.as_uri())
+        until = time.monotonic() + SECONDS
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self.events.append(self._next(until))
+
+    def run(self, script):
+        """The value of a JavaScript expression."""
+        result = self.send(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
+
+    def complaints(self):
+        """Everything on the console that is worse than a remark, and every exception."""
+        self.run("0")  # so that all events before it are here
+        found = []
+        for event in self.events:
+            params = event.get("params", {})
+            if event["method"] == "Runtime.exceptionThrown":
+                found.append(params["exceptionDetails"])
+            elif event["method"] == "Runtime.consoleAPICalled":
+                if params["type"] in ("error", "warning", "assert"):
+                    found.append([one.get("value") for one in params["args"]])
+            elif event["method"] == "Log.entryAdded":
+                if params["entry"]["level"] in ("error", "warning"):
+                    found.append(params["entry"])
+            elif event["method"] == "Page.javascriptDialogOpening":
+                found.append(params)
+        return found
+
+    def requests(self):
+        """What was asked for over the network or from files."""
+        return [
+            event["params"]["request"]["url"]
+            for event in self.events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+def write_page(path, comparisons):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = csv_files(comparisons)
+    folders = {c.source.name: "outputs/mine" for c in comparisons}
+    path.write_text(render_page(comparisons, data, folders=folders), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(browser, big_study, tmp_path_factory):
+    """The page of a whole study, open."""
+    comparison = compare(read_sources([big_study])[0], weights={"esps": 4.0})
+    path = write_page(tmp_path_factory.mktemp("page") / "index.html", [comparison])
+    browser.open(path)
+    return comparison, path
+
+
+def plots(browser):
+    """How many figures there are, and how many of them drew something."""
+    return browser.run(
+        "[document.querySelectorAll('.plot').length,"
+        " [...document.querySelectorAll('.plot')].filter((p) => p.querySelector('.main-svg')"
+        "   && p.querySelector('.trace, .hm, .cartesianlayer path, image')).length]"
+    )
+
+
+def test_all_figures_draw_without_a_complaint(browser, page):
+    comparison, path = page
+    n_plots, n_drawn = plots(browser)
+    assert n_plots == n_drawn
+    assert n_plots == 5 + 2 + 2 * len(comparison.chosen)
+    assert browser.complaints() == []
+    assert [url for url in browser.requests() if not url.startswith(("data:", "blob:"))] == [
+        path.as_uri()
+    ]
+
+
+def test_nothing_overflows_the_window(browser, page):
+    for width in (1300, 420):
+        browser.send("Emulation.setDeviceMetricsOverride", width=width, height=900,
+                     deviceScaleFactor=1, mobile=False)  # fmt: skip
+        browser.run("new Promise((done) => setTimeout(done, 500))")
+        assert browser.run("document.documentElement.scrollWidth") <= width
+    browser.send("Emulation.clearDeviceMetricsOverride")
+    browser.run("new Promise((done) => setTimeout(done, 300))")
+
+
+def column(browser, table, name):
+    """The texts of a column as they stand now."""
+    return browser.run(
+        f"(() => {{ const t = document.querySelectorAll('table')[{table}];"
+        f" const i = [...t.tHead.rows[0].cells].findIndex((c) => c.innerText.startsWith({name!r}));"
+        " return [...t.tBodies[0].rows].map((r) => r.cells[i].innerText.trim()); })()"
+    )
+
+
+def click(browser, table, name):
+    return browser.run(
+        f"(() => {{ const t = document.querySelectorAll('table')[{table}];"
+        f" const h = [...t.tHead.rows[0].cells].find((c) => c.innerText.startsWith({name!r}));"
+        " h.querySelector('button').click(); return h.getAttribute('aria-sort'); })()"
+    )
+
+
+def test_tables_sort(browser, page):
+    comparison, _ = page
+    forces = comparison.trials["test.forces"].dropna().sort_values().tolist()
+    empty = len(comparison.trials) - len(forces)
+    assert empty == 2
+    for order, expected in (("ascending", forces), ("descending", forces[::-1])):
+        assert click(browser, 1, "forces, test") == order
+        labels = [text.split()[0] for text in column(browser, 1, "trial")]
+        values = comparison.trials.loc[labels, "test.forces"]
+        assert values.dropna().tolist() == expected
+        assert values.isna().tolist()[-empty:] == [True] * empty  # last in any order
+    assert click(browser, 1, "state") == "ascending"
+    states = [text.split()[0] for text in column(browser, 1, "state")]
+    assert states == sorted(states)
+    assert browser.run("document.querySelectorAll('th[aria-sort]').length") == 1
+    assert click(browser, 1, "rank") == "ascending"
+    assert column(browser, 1, "rank")[:14] == [str(i) for i in range(1, 15)]
+    assert browser.complaints() == []
+
+
+def choose(browser, plot, axis, value):
+    browser.run(
+        f"(() => {{ const s = document.getElementById('{plot}').closest('figure')"
+        f".querySelector('select.{axis}'); s.value = {value!r};"
+        " s.dispatchEvent(new Event('change')); })()"
+    )
+
+
+def test_any_two_columns_can_be_chosen(browser, page):
+    comparison, _ = page
+    choose(browser, "s0-scatter", "x", "share.esps")
+    choose(browser, "s0-scatter", "y", "test.energy")
+    titles = browser.run(
+        "['x', 'y'].map((a) => document.querySelector(`#s0-scatter .${a}title`).textContent)"
+    )
+    assert titles == ["share of esps", "energy, test (meV/atom)"]
+    choose(browser, "s0-pareto", "x", "valid.forces")
+    choose(browser, "s0-pareto", "y", "valid.energy")
+    traces = browser.run(
+        "document.getElementById('s0-pareto').data.map((t) => [t.name, [...t.x], [...t.y]])"
+    )
+    lines = {name: (x, y) for name, x, y in traces}
+    front = comparison.fronts.query("x_metric == 'energy' and y_metric == 'forces'")
+    x, y = lines["no other is better in both"]
+    assert (x, y) == (front["y"].tolist(), front["x"].tolist())
+    row = front[front["knee"]].iloc[0]
+    assert lines[f"knee: trial {row['trial']}"] == ([row["y"]], [row["x"]])
+    points = sum(len(x) for name, (x, _) in lines.items()
+                 if not name.startswith(("no other", "knee")))  # fmt: skip
+    assert points == comparison.trials[["valid.forces", "valid.energy"]].dropna().shape[0]
+    assert browser.complaints() == []
+
+
+def test_stages_can_be_chosen_in_the_heat_map(browser, page):
+    shown = "document.getElementById('s0-shares-0').data.map((t) => t.visible)"
+    assert browser.run(shown) == [True, False, False]
+    browser.run(
+        "document.querySelectorAll('#s0-shares-0 .updatemenu-button')[1]"
+        ".dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    )
+    browser.run("new Promise((done) => setTimeout(done, 300))")
+    assert browser.run(shown) == [False, True, False]
+
+
+def test_the_weights_can_be_copied(browser, page):
+    comparison, _ = page
+    browser.send("Browser.grantPermissions", permissions=["clipboardReadWrite"])
+    browser.run("document.querySelector('button.copy').click()")
+    browser.run("new Promise((done) => setTimeout(done, 300))")
+    assert browser.run("document.querySelector('button.copy').textContent") in (
+        "Copied", "Press Ctrl+C",
+    )  # fmt: skip
+    shown = browser.run("document.getElementById('s0-block').textContent")
+    assert shown == comparison.best.loss_block()
+
+
+def test_the_data_can_be_saved(browser, page, tmp_path):
+    comparison, _ = page
+    browser.send("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    browser.run("document.querySelector('button[data-csv=\"shares.csv\"]').click()")
+    path, until = tmp_path / "shares.csv", time.monotonic() + SECONDS
+    while not path.exists() and time.monotonic() < until:
+        browser.run("new Promise((done) => setTimeout(done, 100))")
+    assert len(pd.read_csv(path)) == len(comparison.shares)
+    assert browser.complaints() == []
+
+
+def test_hostile_names_run_nothing(browser, make_study, tmp_path):
+    study = make_study(HOSTILE[1].replace("/", ""), n_trials=9, terms=HOSTILE)
+    path = study / "trials" / "0003" / "trial.json"
+    content = json.loads(path.read_text())
+    content |= {"state": "FAILED", "reason": HOSTILE[0]}
+    path.write_text(json.dumps(content))
+    comparison = compare(read_sources([study])[0], weights={HOSTILE[0]: 2.0})
+    browser.open(write_page(tmp_path / "page.html", [comparison]))
+    assert browser.run("window.hacked") is None
+    assert browser.complaints() == []
+    n_plots, n_drawn = plots(browser)
+    assert n_plots == n_drawn > 10
+    assert browser.run("document.querySelectorAll('img, a[href], b').length") == 0
+    assert HOSTILE[0] in browser.run("document.querySelector('p.terms').textContent")
+    labels = browser.run(
+        "[...document.querySelectorAll('#s0-shares-0 .xtick text')].map((t) => t.textContent)"
+    )
+    assert labels == list(HOSTILE)
+
+
+def test_several_studies_and_many_terms(browser, big, make_study, tmp_path):
+    many = make_study("many", n_trials=8, terms=tuple(f"term_{i}" for i in range(12)))
+    comparisons = [compare(source) for source in read_sources([big.source.study.folder, many])]
+    browser.open(write_page(tmp_path / "page.html", comparisons))
+    n_plots, n_drawn = plots(browser)
+    assert n_plots == n_drawn > 20
+    assert browser.complaints() == []
+
+
+def test_a_study_without_anything(browser, tmp_path):
+    (tmp_path / "empty" / "trials").mkdir(parents=True)
+    comparison = compare(read_sources([tmp_path / "empty"])[0])
+    browser.open(write_page(tmp_path / "page.html", [comparison]))
+    assert plots(browser) == [0, 0]
+    assert browser.complaints() == []

@@ -1,0 +1,64 @@
+"""The shipped experiments on the data that they name: preflight, and an epoch of every stage."""
+
+from __future__ import annotations
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from sweep.checks import check_config
+from sweep.config import register
+from sweep.data.dataset import load
+from sweep.schedule import CONF_DIR
+from sweep.training.context import Context
+from sweep.training.job import train_trial
+from sweep.training.preflight import preflight
+from sweep.training.run import Verdict
+
+EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
+
+
+def composed(experiment, *overrides):
+    register()
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose("config", [f"+experiment={experiment}", *overrides])
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_epoch_of_every_stage(experiment, tmp_path):
+    cfg = composed(experiment, "trainer.balance_interval=0")
+    for index, stage in enumerate(cfg.train_schedule.values()):
+        stage.start = stage.end = index
+    stages = check_config(cfg)
+    dataset = load(cfg.heads, seed=cfg.seed)
+    reports = []
+
+    def after_epoch(report):
+        reports.append(report)
+        return Verdict.CONTINUE
+
+    entries = {"number": 0, "role": "default", "params": {}}
+    outcome = train_trial(cfg, stages, dataset, tmp_path, after_epoch, entries=entries)
+    assert outcome.state == "COMPLETE"
+    assert [report.stage.name for report in reports] == [stage.name for stage in stages]
+    for metric in cfg.objective.metrics:
+        assert outcome.metrics["test"][f"rmse_{metric}"] > 0
+    for stage, report in zip(stages, reports, strict=True):
+        weighted = {name for name, weight in stage.weights.items() if weight > 0}
+        assert {name for name, share in report.shares.items() if share > 0} == weighted
+
+
+@pytest.mark.parametrize(
+    ("experiment", "metric"),
+    [("stress_weights", "stress"), ("polarizability_weights", "polarizability")],
+)
+def test_preflight_finds_nothing(experiment, metric):
+    cfg = composed(experiment, "trainer.valid_batch_size=8")
+    stages = check_config(cfg)
+    context = Context(cfg, load(cfg.heads, seed=cfg.seed))
+    assert metric in context.objective
+    table = preflight(context, stages)
+    status = {
+        str(cell) for column in table.columns if column.header == "status" for cell in column.cells
+    }
+    assert status == {"ok"}
+    assert len(stages) == 2
