@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
+import json
 import math
 from pathlib import Path
 from typing import Any, cast
@@ -104,7 +106,13 @@ def stages_of(cfg: DictConfig) -> list[Stage]:
         InputError: if a weight or an option of a term or a stage is not valid.
     """
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
-    return _stages(plain, model_settings(cfg))
+    return _stages(plain, _settings_of(json.dumps(plain["model"], sort_keys=True)))
+
+
+@functools.lru_cache(maxsize=4)
+def _settings_of(model: str) -> BackboneConfig:
+    """From JSON: nearly all trials of a study have the same model."""
+    return model_settings(OmegaConf.create({"model": json.loads(model)}))
 
 
 def _stages(plain: dict[str, Any], settings: BackboneConfig) -> list[Stage]:

@@ -119,14 +119,14 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_lost(error: BaseException) -> bool:
-    """Whether the server went away, rather than refused; Optuna may hide the cause in its error."""
+    """Whether the server went away, rather than refused; that is often not the outermost error."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OperationalError | InterfaceError):
             return True
         if isinstance(cause, DBAPIError) and cause.connection_invalidated:
             return True
-        cause = cause.__cause__
+        cause = cause.__cause__ or cause.__context__
     return False
 
 

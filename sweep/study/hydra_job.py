@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 __all__ = ["hydra_job"]
+
+_BOOLEANS = {
+    cased
+    for word in ("y", "yes", "n", "no", "true", "false", "on", "off")
+    for cased in (word, word.title(), word.upper())
+}
 
 
 @contextmanager
@@ -40,8 +48,36 @@ def hydra_job(cfg: DictConfig) -> Iterator[DictConfig]:
                 ("config", cfg), ("hydra", HydraConfig.instance().cfg),
                 ("overrides", hydra.overrides.task),
             ):  # fmt: skip
-                text = OmegaConf.to_yaml(content)
-                (records / f"{name}.yaml").write_text(text, encoding="utf-8")
+                (records / f"{name}.yaml").write_text(_to_yaml(content), encoding="utf-8")
         yield cfg
     finally:
         HydraConfig.instance().cfg = outer
+
+
+class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
+    """What ``OmegaConf.to_yaml`` writes, in C where PyYAML has that: the other half of the time."""
+
+
+def _represent_text(dumper: Any, text: str) -> yaml.ScalarNode:
+    """In quotes what would be read as something else."""
+    try:
+        float(text)
+    except ValueError:
+        quoted = text in _BOOLEANS
+    else:
+        quoted = True
+    node: yaml.ScalarNode = dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="'" if quoted else None
+    )
+    return node
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def _to_yaml(content: Any) -> str:
+    plain = OmegaConf.to_container(content, resolve=False, enum_to_str=True)
+    text: str = yaml.dump(
+        plain, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=_Dumper
+    )
+    return text
