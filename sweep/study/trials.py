@@ -80,10 +80,6 @@ class TrialQueue:
         """The trials that are complete or pruned."""
         return self.study.get_trials(deepcopy=False, states=_FINISHED)
 
-    def running(self) -> list[FrozenTrial]:
-        """The trials that have begun and not ended, whether anyone trains them or not."""
-        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-
     def is_at_work(self, number: int) -> bool:
         """Whether someone trains a trial."""
         return self._leases.is_held(number)

@@ -185,7 +185,7 @@ def test_two_workers_share_a_study(tmp_path, name):
     assert not errors
     queue = open_queue(tmp_path, load(name), space, n_trials=n_trials)
     assert queue.is_done()
-    assert not queue.running()
+    assert not queue.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     check_params(queue, space)
     if walks:
         assert len(set(points(queue))) == N_POINTS
