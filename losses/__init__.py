@@ -11,8 +11,8 @@ here is imported with the package.
 
 from losses import balance
 from losses.base import LossError, Needs, Term, discover, get, names, register
+from losses.batch import Quantities
 from losses.molecules import molecule_index
-from losses.shared import Quantities
 from losses.squares import Squares
 from losses.weighted import Breakdown, WeightedLoss, evaluate
 

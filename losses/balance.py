@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from losses.base import LossError, nearest
-from losses.shared import Labels, Outputs
+from losses.batch import Labels, Outputs
 from losses.weighted import Breakdown, WeightedLoss
 
 STARVED: Final = 0.01

@@ -144,7 +144,7 @@ def register(
 ) -> Callable[[TermFunction], TermFunction]:
     """Make a function a loss term.
 
-    The function takes the batch's :class:`~losses.shared.Quantities` and returns either
+    The function takes the batch's :class:`~losses.batch.Quantities` and returns either
     :class:`~losses.squares.Squares` (a weighted mean of squares, evaluated together with those of
     all other terms) or a scalar tensor. Its keyword-only arguments are the term's options; their
     defaults fix the type: bool, str or float. The valid values of a text are its default and those

@@ -4,7 +4,7 @@ They have no mask: MACE_SCF stores a missing total charge as 0 and fits it.
 """
 
 from losses.base import register
-from losses.shared import Quantities
+from losses.batch import Quantities
 from losses.squares import Squares
 
 

@@ -5,7 +5,7 @@ forces cancel, so these terms see the weak forces between molecules that the for
 """
 
 from losses.base import ALL_FAMILIES, register
-from losses.shared import Quantities
+from losses.batch import Quantities
 from losses.squares import Squares
 
 

@@ -1,7 +1,7 @@
 """Terms on the dipole of a configuration."""
 
 from losses.base import register
-from losses.shared import Quantities
+from losses.batch import Quantities
 from losses.squares import Squares
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from losses.base import register
-from losses.shared import Quantities
+from losses.batch import Quantities
 from losses.squares import Squares
 
 FAMILIES: Final = frozenset({"fixed_point"})

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from losses.base import ALL_FAMILIES, register
+from losses.batch import Quantities
 from losses.robust import huber_each
-from losses.shared import Quantities
 from losses.squares import Squares
 
 

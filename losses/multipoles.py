@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from losses.base import register
+from losses.batch import Quantities
 from losses.robust import huber
-from losses.shared import Quantities
 from losses.squares import Squares
 
 

@@ -1,7 +1,7 @@
 """The term on the polarizability tensor."""
 
 from losses.base import register
-from losses.shared import Quantities
+from losses.batch import Quantities
 from losses.squares import Squares
 
 

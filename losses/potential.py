@@ -3,7 +3,7 @@
 from typing import Final
 
 from losses.base import Needs, register
-from losses.shared import Quantities
+from losses.batch import Quantities
 from losses.squares import Squares
 
 FAMILIES: Final = frozenset({"local_charges", "fixed_point"})

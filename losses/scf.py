@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from losses.base import LossError, register
-from losses.shared import Quantities
+from losses.batch import Quantities
 
 FAMILIES: Final = frozenset({"fixed_point"})
 

@@ -5,8 +5,8 @@ from typing import Final
 from torch import Tensor
 
 from losses.base import register
+from losses.batch import Quantities
 from losses.robust import huber
-from losses.shared import Quantities
 from losses.squares import Squares
 
 FAMILIES: Final = frozenset({"mace", "local_charges"})

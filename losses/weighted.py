@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from losses.base import LossError, Option, Term, get, nearest
-from losses.shared import Labels, Outputs, Quantities
+from losses.batch import Labels, Outputs, Quantities
 from losses.squares import Squares, mean_squares
 
 

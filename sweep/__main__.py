@@ -2,7 +2,7 @@
 
 import sys
 
-from sweep.app import main
+from sweep.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         # Only now: --help and wrong arguments must not wait for pandas.
-        from sweep.report.compare_command import Options, run
+        from sweep.report.compare import Options, run
 
         run(
             Options(

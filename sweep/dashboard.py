@@ -57,7 +57,7 @@ def _port(text: str) -> int:
 
 
 def _serve(folder: Path, port: int, url: str | None) -> None:
-    from sweep.study.dashboard import artifact_store, check_dashboard
+    from sweep.report.dashboard.notes import artifact_store, check_dashboard
     from sweep.study.storage import JOURNAL, open_storage
 
     check_dashboard("python -m sweep.dashboard")

@@ -55,9 +55,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plot(path: Path, name: Path | None, first: int | None, last: int | None) -> Path:
-    from sweep.report.batch_losses import Range, from_trial
-    from sweep.report.batch_losses_figure import draw
-    from sweep.report.batch_losses_log import from_log, run_name
+    from sweep.batch_losses.figure import draw
+    from sweep.batch_losses.log import from_log, run_name
+    from sweep.batch_losses.run import Range, from_trial
 
     if first is not None and last is not None and first > last:
         raise InputError(f"--min_epoch {first} is above --max_epoch {last}")

@@ -12,6 +12,9 @@ import pytest
 
 from sweep.data import shipped
 
+# Fixtures that tests of several folders use.
+pytest_plugins = ("command_fixtures", "study_fixtures")
+
 Overrides = list[str]
 
 
@@ -56,8 +59,8 @@ def compose(tiny_overrides: Overrides) -> Callable[..., object]:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
-    from sweep.config import register
-    from sweep.schedule import CONF_DIR
+    from sweep.config.schema import register
+    from sweep.config.stages import CONF_DIR
 
     register()
 

@@ -12,7 +12,7 @@ import numpy as np
 from sweep.data.energies import atomic_energies, isolated_atoms, symbol
 from sweep.data.labels import LABELS, find_label
 from sweep.data.parallel import Report, silent
-from sweep.data.reading import read_table
+from sweep.data.read.tables import read_table
 from sweep.data.table import Table, tabulate
 from sweep.errors import InputError, unknown
 

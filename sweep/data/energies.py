@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.configurations import Configuration
+from sweep.data.read.configurations import Configuration
 from sweep.data.table import Table, tabulate
 from sweep.errors import InputError
 

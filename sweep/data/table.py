@@ -29,8 +29,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.configurations import Configuration
 from sweep.data.labels import LABELS, WEIGHTS
+from sweep.data.read.configurations import Configuration
 
 __all__ = ["Columns", "Table", "flatten", "tabulate"]
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
-from sweep.config import TrainerConfig
+from sweep.config.schema import TrainerConfig
+from sweep.config.stages import known_terms
 from sweep.data.labels import find_label, label_names
 from sweep.errors import InputError
 from sweep.mace_scf.model import translate_model
@@ -22,7 +23,6 @@ from sweep.mace_scf.names import (
 )
 from sweep.mace_scf.reading import literal, number
 from sweep.mace_scf.remarks import Remarks
-from sweep.schedule import known_terms
 
 __all__ = ["Translation", "translate"]
 

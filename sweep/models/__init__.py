@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from sweep.models.families import FAMILIES, Family, check_settings
-from sweep.models.fixed_point_settings import FixedPointConfig
+from sweep.models.fixed_point.settings import FixedPointConfig
 from sweep.models.settings import BackboneConfig, DataStatistics, LocalChargesConfig
 
 if TYPE_CHECKING:

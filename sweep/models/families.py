@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sweep.models.fixed_point_settings import FixedPointConfig
+from sweep.models.fixed_point.settings import FixedPointConfig
 from sweep.models.polar_settings import PolarConfig
 from sweep.models.settings import BackboneConfig, LocalChargesConfig, MaceConfig, one_of
 
@@ -33,7 +33,7 @@ class Family:
 FAMILIES: dict[str, Family] = {
     "mace": Family(MaceConfig, "sweep.models.mace", "Mace"),
     "local_charges": Family(LocalChargesConfig, "sweep.models.local_charges", "LocalCharges"),
-    "fixed_point": Family(FixedPointConfig, "sweep.models.fixed_point", "FixedPoint"),
+    "fixed_point": Family(FixedPointConfig, "sweep.models.fixed_point.model", "FixedPoint"),
     "polar": Family(PolarConfig, "sweep.models.polar", "Polar"),
 }
 """The model families that can be trained, by the names that ``model.family`` takes."""

@@ -17,7 +17,7 @@ from sweep.libraries import (
     o3,
 )
 from sweep.models.backbone import build_backbone, hidden_irreps
-from sweep.models.electrostatics import Electrostatics, Interactions
+from sweep.models.electrostatics.coulomb import Electrostatics, Interactions
 from sweep.models.model import Model, State
 from sweep.models.polarizability import PolarizabilityReadout
 from sweep.models.settings import ChargesConfig, DataStatistics, LocalChargesConfig

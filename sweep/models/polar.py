@@ -12,8 +12,12 @@ from torch import Tensor
 from sweep.libraries import GTOElectrostaticEnergy, GTOElectrostaticFeatures, PolarMACE
 from sweep.models.backbone import backbone_arguments
 from sweep.models.cueq import with_cueq
-from sweep.models.electrostatics_molecules import MoleculeElectrostatics, PairInteractions
-from sweep.models.field_features import MoleculeFieldFeatures, PairFieldFeatures, ScalesOfFeatures
+from sweep.models.electrostatics.field_features import (
+    MoleculeFieldFeatures,
+    PairFieldFeatures,
+    ScalesOfFeatures,
+)
+from sweep.models.electrostatics.molecules import MoleculeElectrostatics, PairInteractions
 from sweep.models.model import Model, State
 from sweep.models.polar_settings import PolarConfig
 from sweep.models.settings import BackboneConfig, DataStatistics

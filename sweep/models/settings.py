@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import InputError
-from sweep.models.boundaries import PBC_HANDLING, check_boundaries
+from sweep.models.electrostatics.boundaries import PBC_HANDLING, check_boundaries
 
 if TYPE_CHECKING:
-    from sweep.data.configurations import Configuration
+    from sweep.data.read.configurations import Configuration
 
 __all__ = [
     "GATES",

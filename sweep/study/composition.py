@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict, read_write
 
-from sweep.study.grammar import literal
-from sweep.study.space import SearchSpace
+from sweep.search.grammar import literal
+from sweep.search.space import SearchSpace
 
 __all__ = ["Composer"]
 

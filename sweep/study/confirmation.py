@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from optuna.trial import TrialState
 
 from sweep.errors import LeaseLostError
-from sweep.study.confirmed import describe_training, open_confirmation, training_folder
-from sweep.study.objectives import SCORE
-from sweep.study.trials import Claim
+from sweep.search.objectives import SCORE
+from sweep.study.confirmation_queue import describe_training, open_confirmation, training_folder
+from sweep.study.queue import Claim
 from sweep.training.run import EpochReport, Verdict
 
 if TYPE_CHECKING:
-    from sweep.study.worker import Worker
+    from sweep.workers.worker import Worker
 
 __all__ = ["Confirmation"]
 

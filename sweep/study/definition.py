@@ -11,12 +11,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import TrialState
 
-from sweep.data.formats import content_digest
+from sweep.data.read.formats import content_digest
 from sweep.errors import InputError
+from sweep.files import write_text
 from sweep.locks import locked
-from sweep.recording.files import write_text
-from sweep.study.space import SearchSpace
-from sweep.study.trials import TrialQueue
+from sweep.search.space import SearchSpace
+from sweep.study.queue import TrialQueue
 
 __all__ = ["changes", "claim_study", "definition"]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sweep.recording.files import read_json, write_json
+from sweep.files import read_json, write_json
 
 __all__ = ["copy_trial"]
 

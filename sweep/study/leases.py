@@ -23,7 +23,7 @@ import uuid
 from pathlib import Path
 
 from sweep.errors import LeaseLostError
-from sweep.recording.files import read_json
+from sweep.files import read_json
 
 __all__ = ["GRACE_SECONDS", "HEARTBEAT_SECONDS", "Lease", "Leases", "node"]
 

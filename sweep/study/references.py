@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from sweep.files import read_json
 from sweep.locks import locked
-from sweep.recording.files import read_json
-from sweep.study.plan import Plan
-from sweep.study.trials import TrialQueue
+from sweep.study.queue import TrialQueue
+from sweep.study.spec import Plan
 
 __all__ = ["BALANCED", "DEFAULT", "default_errors", "enqueue_references"]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from losses import WeightedLoss
 from losses.balance import GradientBalance, gradient_norms
-from sweep.training.context import Context
+from sweep.training.setup import Context
 
 __all__ = ["balance_columns", "measure_gradients"]
 

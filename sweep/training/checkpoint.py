@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from sweep.errors import DamagedRecordError
-from sweep.recording.files import replacing
+from sweep.files import replacing
 
 __all__ = ["load", "save"]
 

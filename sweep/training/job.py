@@ -13,14 +13,14 @@ from typing import Any, cast
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from sweep.config import ObjectiveConfig, TrainerConfig
+from sweep.config.schema import ObjectiveConfig, TrainerConfig
+from sweep.config.stages import Stage
 from sweep.data.dataset import DataSet
 from sweep.errors import DamagedRecordError, LeaseLostError
-from sweep.recording.files import read_json, write_json
-from sweep.recording.trial import environment
-from sweep.schedule import Stage
-from sweep.training.context import Context
+from sweep.files import read_json, write_json
+from sweep.records.writer import environment
 from sweep.training.run import EpochReport, Outcome, Run, Verdict
+from sweep.training.setup import Context
 
 __all__ = ["train_trial"]
 

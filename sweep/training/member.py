@@ -11,8 +11,8 @@ from torch import Tensor
 from torch_ema import ExponentialMovingAverage
 
 from losses import WeightedLoss
-from sweep.config import TrainerConfig
-from sweep.schedule import Stage
+from sweep.config.schema import TrainerConfig
+from sweep.config.stages import Stage
 
 __all__ = ["Member"]
 

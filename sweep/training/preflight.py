@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 import losses
+from sweep.config.stages import Stage
 from sweep.data.dataset import Coverage
 from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.table import Table as Configurations
 from sweep.errors import InputError
-from sweep.schedule import Stage
-from sweep.training.context import Context
+from sweep.training.setup import Context
 
 __all__ = ["preflight"]
 

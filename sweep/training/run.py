@@ -14,15 +14,15 @@ import numpy as np
 import torch
 
 from losses import WeightedLoss
-from sweep.config import ObjectiveConfig, TrainerConfig
+from sweep.config.schema import ObjectiveConfig, TrainerConfig
+from sweep.config.stages import Stage
 from sweep.errors import DamagedRecordError, TrainingError
-from sweep.recording.trial import TrialRecord
-from sweep.schedule import Stage
+from sweep.records.writer import TrialRecord
 from sweep.training import checkpoint
 from sweep.training.balance import balance_columns, measure_gradients
-from sweep.training.context import Context
 from sweep.training.member import Member
 from sweep.training.metrics import score
+from sweep.training.setup import Context
 
 __all__ = ["EpochReport", "Outcome", "Run", "Verdict"]
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sweep.recording.files import write_json
-from sweep.recording.trial import TrialRecord
+from sweep.files import write_json
+from sweep.records.writer import TrialRecord
 
 TERMS = (
     "energy_per_atom",

@@ -80,8 +80,8 @@ class Peak(threading.Thread):
 
 def measure(kind: str, path: str, cache: str | None, n_batches: int) -> dict[str, float]:
     """What one process finds; the import of torch is not counted."""
-    from sweep.data import reading
     from sweep.data.dataset import load
+    from sweep.data.read import tables as reading
     from sweep.data.statistics import model_statistics, reference_deviations
 
     reading.LARGE = 0  # also where a file would be small enough for the memory
@@ -90,8 +90,8 @@ def measure(kind: str, path: str, cache: str | None, n_batches: int) -> dict[str
         import torch
 
         import sweep.libraries  # noqa: F401
-        from sweep.data.build import build_graphs
-        from sweep.data.graphs import batches
+        from sweep.data.graphs.build import build_graphs
+        from sweep.data.graphs.graphs import batches
 
         torch.set_num_threads(1)
     before, peak, began = own_memory(), Peak(), time.perf_counter()

@@ -115,15 +115,16 @@ class Clock:
 
 def overhead(sampler: str, n_finished: int, n_measured: int, profile: bool) -> None:
     """Run a study whose trainings do nothing."""
-    from sweep.app import main
-    from sweep.study import search, worker
+    from sweep.cli.app import main
+    from sweep.search.objectives import Objectives
+    from sweep.study import runner as search
     from sweep.study.composition import Composer
-    from sweep.study.objectives import Objectives
-    from sweep.study.search import Search
+    from sweep.study.queue import TrialQueue
+    from sweep.study.runner import Search
     from sweep.study.storage import open_storage
-    from sweep.study.trials import TrialQueue
     from sweep.training import job
     from sweep.training.run import EpochReport, Outcome, Verdict
+    from sweep.workers import worker
 
     class NoRun:
         """A training run that takes no time; better than all before, so that none is pruned."""
@@ -222,8 +223,8 @@ def _share(name: str, folder: Path, url: str | None, n_workers: int, n_trials: i
 
 def share(folder: Path, url: str | None, n_trials: int) -> None:
     """Share a study; prints how long each claim took."""
-    from sweep.study.optimization import open_study
-    from sweep.study.trials import TrialQueue
+    from sweep.search.optimization import open_study
+    from sweep.study.queue import TrialQueue
 
     study = open_study(folder, "bench", storage=url)
     study.pruner = optuna.pruners.MedianPruner()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweep.recording.trial import TrialRecord
+from sweep.records.writer import TrialRecord
 
 N_TERMS, N_STEPS = 16, 100
 

@@ -22,13 +22,13 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from losses import WeightedLoss
-from sweep.checks import check_config
-from sweep.config import register
+from sweep.config.checks import check_config
+from sweep.config.schema import register
+from sweep.config.stages import CONF_DIR
 from sweep.data.dataset import load
-from sweep.recording.trial import TrialRecord
-from sweep.schedule import CONF_DIR
-from sweep.training.context import Context
+from sweep.records.writer import TrialRecord
 from sweep.training.member import Member
+from sweep.training.setup import Context
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ import sys
 import pytest
 import yaml
 
-from sweep.export import main
-from sweep.recording.files import write_json
+from sweep.export.__main__ import main
+from sweep.files import write_json
 
 STAGE = {"name": "one", "start": 0, "end": 9, "lr": 0.01}
 SWEEP = [sys.executable, "-m", "sweep"]
@@ -65,7 +65,7 @@ def test_errors_are_one_line(study, tmp_path, monkeypatch, capsys, arguments, me
 
 def test_neither_torch_nor_hydra_is_needed(study):
     code = (
-        "import sys; from sweep.export import main\n"
+        "import sys; from sweep.export.__main__ import main\n"
         f"for form in ('mace_scf', 'mace_cli', 'json'): main([{str(study)!r}, '--format', form])\n"
         "assert not {'torch', 'hydra', 'optuna', 'pandas', 'matplotlib'} & set(sys.modules)"
     )

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from sweep import app
-from sweep.checks import check_config
+from sweep.cli import app
+from sweep.config.checks import check_config
 from sweep.errors import InputError
 from sweep.mace_scf.command import expand
 

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from sweep.data import neighbours, reading
-from sweep.data.build import build_graphs
 from sweep.data.cache import cached, write_meta
 from sweep.data.dataset import load
-from sweep.data.graphs import batches
-from sweep.data.mapped_graphs import MappedGraphs
+from sweep.data.graphs import neighbours
+from sweep.data.graphs.build import build_graphs
+from sweep.data.graphs.graphs import batches
+from sweep.data.graphs.mapped import MappedGraphs
 from sweep.data.parallel import silent
+from sweep.data.read import tables as reading
 from sweep.data.statistics import model_statistics, reference_deviations
 from sweep.errors import InputError
 
@@ -164,7 +165,7 @@ def test_batches_are_brought_to_the_device(file, tmp_path):
 @pytest.mark.usefixtures("small_chunks")
 def test_a_small_set_on_a_gpu_is_held_there(file, tmp_path, monkeypatch):
     """The copy of rows of the cache, on the device there is here."""
-    from sweep.data import build
+    from sweep.data.graphs import build
 
     data = load_one(file, tmp_path / "cache")
     mapped = graphs_of(data.train, torch.float32)
@@ -295,9 +296,9 @@ def test_two_processes_at_once_build_once_and_without_torch(file, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import json, sys\n"
-        "from sweep.data import reading\n"
+        "from sweep.data.read import tables as reading\n"
         "from sweep.data.dataset import load\n"
-        "from sweep.data.neighbours import neighbours_in_cache\n"
+        "from sweep.data.graphs.neighbours import neighbours_in_cache\n"
         "if __name__ == '__main__':\n"
         "    reading.LARGE = 0\n"
         "    told = set()\n"

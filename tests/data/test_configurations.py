@@ -2,8 +2,8 @@ import ase
 import numpy as np
 import pytest
 
-from sweep.data.configurations import read_configurations
 from sweep.data.labels import LABELS, WEIGHTS
+from sweep.data.read.configurations import read_configurations
 from sweep.errors import InputError
 
 INFO = {"energy": "REF_energy"}

@@ -2,8 +2,8 @@ import ase
 import numpy as np
 import pytest
 
-from sweep.data.configurations import read_configurations
 from sweep.data.energies import atomic_energies, interaction_energies, is_isolated_atom
+from sweep.data.read.configurations import read_configurations
 from sweep.errors import InputError
 
 INFO = {"energy": "REF_energy"}

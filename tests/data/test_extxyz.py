@@ -3,7 +3,7 @@ import gzip
 import numpy as np
 import pytest
 
-from sweep.data.extxyz import read_frames
+from sweep.data.read.extxyz import read_frames
 from sweep.errors import InputError
 
 GOOD = "1\nProperties=species:S:1:pos:R:3 a=1\nH 0 0 0\n"

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from sweep.data.build import build_graphs
-from sweep.data.configurations import read_configurations
-from sweep.data.graphs import batches, n_batches
+from sweep.data.graphs.build import build_graphs
+from sweep.data.graphs.graphs import batches, n_batches
 from sweep.data.labels import LABELS, WEIGHTS
+from sweep.data.read.configurations import read_configurations
 from sweep.errors import InputError
 from sweep.libraries import quiet
 

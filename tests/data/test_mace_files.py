@@ -6,10 +6,10 @@ import lmdb
 import numpy as np
 import pytest
 
-from sweep.data import reading
-from sweep.data.configurations import read_configurations
 from sweep.data.dataset import load
-from sweep.data.formats import content_digest, files_of
+from sweep.data.read import tables as reading
+from sweep.data.read.configurations import read_configurations
+from sweep.data.read.formats import content_digest, files_of
 from sweep.errors import InputError
 from sweep.libraries import quiet
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sweep.data.configurations import read_configurations
+from sweep.data.read.configurations import read_configurations
 from sweep.data.statistics import (
     check_multipoles,
     model_statistics,

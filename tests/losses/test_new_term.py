@@ -18,7 +18,7 @@ MODULE = '''
 """A term on the spread of the energies."""
 
 from losses.base import ALL_FAMILIES, register
-from losses.shared import Quantities
+from losses.batch import Quantities
 from losses.squares import Squares
 
 

@@ -4,11 +4,11 @@ import copy
 
 import pytest
 
+from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError
 from sweep.mace_scf.names import FIXED, LABELS_ELSEWHERE, MODELS, NOT_USED, known_names
 from sweep.mace_scf.translation import translate
 from sweep.models.families import FAMILIES
-from sweep.schedule import CONF_DIR
 
 FILE = {
     "heads": {

@@ -14,8 +14,8 @@ from ase.neighborlist import neighbor_list
 from torch import Tensor
 
 from sweep.models import DataStatistics, FixedPointConfig, LocalChargesConfig, build
-from sweep.models.fixed_point import FixedPoint
-from sweep.models.fixed_point_settings import FixedPointOptions, ScfOptions
+from sweep.models.fixed_point.model import FixedPoint
+from sweep.models.fixed_point.settings import FixedPointOptions, ScfOptions
 from sweep.models.local_charges import LocalCharges
 
 ELEMENTS = (1, 8)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sweep.models.electrostatics import COULOMB_CONSTANT
+from sweep.models.electrostatics.coulomb import COULOMB_CONSTANT
 
 PER_GRAPH = {"energy", "dipole"}
 

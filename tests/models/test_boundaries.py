@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from sweep.data.configurations import Configuration
 from sweep.data.labels import WEIGHTS
+from sweep.data.read.configurations import Configuration
 from sweep.errors import InputError
 from sweep.libraries import GTOElectrostaticEnergy, quiet
 from sweep.models import LocalChargesConfig
-from sweep.models.boundaries import PBC_HANDLING, check_boundaries
-from sweep.models.electrostatics import (
+from sweep.models.electrostatics.boundaries import PBC_HANDLING, check_boundaries
+from sweep.models.electrostatics.coulomb import (
     Electrostatics,
     MoleculeElectrostatics,
     PeriodicElectrostatics,

@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 import torch
 
-from sweep.checks import check_config
+from sweep.config.checks import check_config
 from sweep.errors import InputError
 from sweep.libraries import o3
 from sweep.models.cueq import CueqBackbone, mul_ir
@@ -43,14 +43,14 @@ PACKAGES = ("cuequivariance", "cuequivariance_torch", "cuequivariance_ops_torch"
     ],
 )
 def test_what_is_refused(compose, monkeypatch, there, overrides, message):
-    monkeypatch.setattr("sweep.checks.importlib.util.find_spec", installed(*there))
+    monkeypatch.setattr("sweep.config.checks.importlib.util.find_spec", installed(*there))
     with pytest.raises(InputError, match=message) as error:
         check_config(compose("trainer.enable_cueq=true", *overrides))
     assert "\n" not in str(error.value)
 
 
 def test_what_is_valid(compose, monkeypatch):
-    monkeypatch.setattr("sweep.checks.importlib.util.find_spec", installed(*PACKAGES))
+    monkeypatch.setattr("sweep.config.checks.importlib.util.find_spec", installed(*PACKAGES))
     assert check_config(compose("trainer.enable_cueq=true", "trainer.device=cuda:1"))
 
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from sweep.libraries import GTOElectrostaticEnergy, GTOElectrostaticFeatures, quiet
-from sweep.models.electrostatics import (
+from sweep.models.electrostatics.coulomb import (
     COULOMB_CONSTANT as K,
 )
-from sweep.models.electrostatics import (
+from sweep.models.electrostatics.coulomb import (
     MoleculeElectrostatics,
     PeriodicElectrostatics,
 )

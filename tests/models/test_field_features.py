@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sweep.libraries import quiet
-from sweep.models.electrostatics import MoleculeElectrostatics
-from sweep.models.field_features import (
+from sweep.models.electrostatics.coulomb import MoleculeElectrostatics
+from sweep.models.electrostatics.field_features import (
     CellFieldFeatures,
     MoleculeFieldFeatures,
     ScalesOfFeatures,

@@ -6,7 +6,7 @@ import pytest
 
 from sweep.errors import InputError
 from sweep.models import FixedPointConfig, LocalChargesConfig
-from sweep.models.fixed_point_settings import FixedPointOptions, ScfOptions, fixed_point_options
+from sweep.models.fixed_point.settings import FixedPointOptions, ScfOptions, fixed_point_options
 
 SCF = {"num_scf_steps": 10, "mixing_parameter": 0.3}
 KEY = "train_schedule.1.fixed_point_training_options"

@@ -11,10 +11,10 @@ import yaml
 from scipy.spatial.transform import Rotation
 
 import losses
+from sweep.config.stages import CONF_DIR
 from sweep.models import DataStatistics, build, check_settings
 from sweep.models.mace import Mace
 from sweep.models.settings import MaceConfig
-from sweep.schedule import CONF_DIR
 
 SMALL = {"num_channels": 4, "r_max": 4.0, "max_ell": 2, "radial_MLP": [8], "MLP_irreps": "4x0e"}
 

@@ -11,11 +11,11 @@ import yaml
 from scipy.spatial.transform import Rotation
 
 import losses
+from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError
 from sweep.models import build, check_settings
 from sweep.models.polar import Polar
 from sweep.models.polar_settings import PolarConfig
-from sweep.schedule import CONF_DIR
 
 SMALL = {
     "num_channels": 8,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sweep.models.self_consistency import pseudo_random
+from sweep.models.fixed_point.self_consistency import pseudo_random
 
 
 @pytest.fixture

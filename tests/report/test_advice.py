@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sweep.report import advice_balance, advice_errors, advice_search
-from sweep.report.advice import RULES, advise
-from sweep.report.comparison import compare
-from sweep.report.sources import read_sources
+from sweep.report.advice import balance as advice_balance
+from sweep.report.advice import errors as advice_errors
+from sweep.report.advice import search as advice_search
+from sweep.report.advice.rules import RULES, advise
+from sweep.report.comparison.comparison import compare
+from sweep.report.comparison.sources import read_sources
 
 EVEN = {"forces": 1.0, "esps": 1.0, "dipole": 1.0}
 

@@ -6,9 +6,9 @@ import re
 import pytest
 from rich.console import Console
 
-from sweep.report.compare_terminal import clean, show_comparisons
-from sweep.report.comparison import compare
-from sweep.report.sources import read_sources
+from sweep.report.comparison.comparison import compare
+from sweep.report.comparison.sources import read_sources
+from sweep.report.terminal.comparison import clean, show_comparisons
 
 
 def printed(*comparisons, n_rows=15, width=120):

@@ -18,9 +18,9 @@ from optuna.trial import TrialState
 
 from sweep.dashboard import main
 from sweep.errors import InputError
-from sweep.study.dashboard import Dashboard, check_dashboard
-from sweep.study.optimization import open_study
-from sweep.study.sweeper import StudySweeper
+from sweep.hydra_plugin.sweeper import StudySweeper
+from sweep.report.dashboard.notes import Dashboard, check_dashboard
+from sweep.search.optimization import open_study
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from sweep.report.figure import draw_comparison
-from sweep.report.palette import COLOURS
-from sweep.report.summary import summarise
+from sweep.records.summary import summarise
+from sweep.report.figures.answer import draw_comparison
+from sweep.report.figures.palette import COLOURS
 
 
 def draw(monkeypatch, folder):

@@ -5,7 +5,7 @@ import optuna
 import pandas as pd
 import pytest
 
-from sweep.report.importance import MIN_TRIALS, importances, search_space
+from sweep.report.comparison.importance import MIN_TRIALS, importances, search_space
 
 KEYS = ["loss.a.weight", "loss.b.weight"]
 

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from sweep.quantities import QUANTITIES
-from sweep.report.comparison import compare
-from sweep.report.data_files import csv_files, data_tables
-from sweep.report.page import render_page, script_json
-from sweep.report.sources import read_sources
-from sweep.report.what_if import CAVEAT
+from sweep.report.comparison.comparison import compare
+from sweep.report.comparison.data_files import csv_files, data_tables
+from sweep.report.comparison.sources import read_sources
+from sweep.report.comparison.what_if import CAVEAT
+from sweep.report.page.page import render_page, script_json
 
 HOSTILE = (
     "</script><script>window.hacked = 1</script>",

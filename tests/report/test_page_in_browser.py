@@ -18,10 +18,10 @@ import time
 import pandas as pd
 import pytest
 
-from sweep.report.comparison import compare
-from sweep.report.data_files import csv_files
-from sweep.report.page import render_page
-from sweep.report.sources import read_sources
+from sweep.report.comparison.comparison import compare
+from sweep.report.comparison.data_files import csv_files
+from sweep.report.comparison.sources import read_sources
+from sweep.report.page.page import render_page
 
 SECONDS = 60  # for anything the browser does; a busy machine needs many of them
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

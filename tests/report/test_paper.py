@@ -2,9 +2,9 @@
 
 import pytest
 
-from sweep.report.comparison import compare
-from sweep.report.paper import draw_figures
-from sweep.report.sources import read_sources
+from sweep.report.comparison.comparison import compare
+from sweep.report.comparison.sources import read_sources
+from sweep.report.figures.paper import draw_figures
 
 FIGURES = {
     "shares", "evolution", "gradients", "conflicts", "importance", "scatter", "pareto", "what_if",

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from sweep.report.pareto import strongest_trade_off
+from sweep.report.comparison.pareto import strongest_trade_off
 
 
 def test_the_fronts_of_a_study(big):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from sweep.errors import InputError
-from sweep.report.sources import SINGLE, distinct_names, read_sources
+from sweep.report.comparison.sources import SINGLE, distinct_names, read_sources
 
 
 def test_a_study(big_study):

@@ -2,8 +2,8 @@
 
 import re
 
-from sweep.report.summary import summarise, write_summary
-from sweep.report.terminal import print_study, print_trial
+from sweep.records.summary import summarise, write_summary
+from sweep.report.terminal.answer import print_study, print_trial
 
 
 def cells(text, row):

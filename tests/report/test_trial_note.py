@@ -1,7 +1,7 @@
 """The note of a trial."""
 
-from sweep.report.summary import read_trial
-from sweep.report.trial_note import trial_note
+from sweep.records.summary import read_trial
+from sweep.report.dashboard.note import trial_note
 
 
 def test_a_complete_trial(make_trial):

@@ -8,8 +8,13 @@ import pandas as pd
 import pytest
 
 from sweep.quantities import QUANTITIES
-from sweep.report.sources import read_sources
-from sweep.report.trial_table import metric_keys, parameter_keys, share_table, trial_table
+from sweep.report.comparison.sources import read_sources
+from sweep.report.comparison.trial_table import (
+    metric_keys,
+    parameter_keys,
+    share_table,
+    trial_table,
+)
 
 
 def test_the_errors_are_those_of_the_evaluations(big, big_study):

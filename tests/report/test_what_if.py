@@ -5,9 +5,9 @@ import math
 import pytest
 
 from sweep.errors import InputError
-from sweep.report.comparison import compare
-from sweep.report.sources import read_sources
-from sweep.report.what_if import parse_weights, what_if
+from sweep.report.comparison.comparison import compare
+from sweep.report.comparison.sources import read_sources
+from sweep.report.comparison.what_if import parse_weights, what_if
 
 
 def test_numbers_by_hand(make_trial, tmp_path):

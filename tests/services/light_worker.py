@@ -17,11 +17,11 @@ import optuna
 from optuna.trial import TrialState
 
 from sweep.errors import LeaseLostError
-from sweep.recording.files import read_json, write_json
-from sweep.recording.trial import TrialRecord
-from sweep.study.heart import Heart
-from sweep.study.optimization import open_study
-from sweep.study.trials import Claim, TrialQueue
+from sweep.files import read_json, write_json
+from sweep.records.writer import TrialRecord
+from sweep.search.optimization import open_study
+from sweep.study.queue import Claim, TrialQueue
+from sweep.workers.heartbeat import Heart
 
 STEPS = 3  # per epoch
 PRUNED_BELOW, PRUNED_AT = 0.3, 1

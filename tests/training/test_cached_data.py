@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from sweep.data import neighbours, reading
 from sweep.data.dataset import load
-from sweep.data.mapped_graphs import MappedGraphs
-from sweep.study.data import load_data
-from sweep.training.context import Context
+from sweep.data.graphs import neighbours
+from sweep.data.graphs.mapped import MappedGraphs
+from sweep.data.read import tables as reading
+from sweep.training.load_data import load_data
 from sweep.training.preflight import preflight
+from sweep.training.setup import Context
 
 
 def test_context_and_check_are_those_in_memory(compose, tmp_path, monkeypatch, capsys):
-    from sweep.checks import check_config
+    from sweep.config.checks import check_config
 
     def serial(function, tasks):
         return map(function, tasks)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sweep.checks import check_config
+from sweep.config.checks import check_config
 from sweep.data.dataset import load
 from sweep.errors import InputError
-from sweep.training.context import Context
 from sweep.training.preflight import preflight
+from sweep.training.setup import Context
 
 LABEL = "+heads.water_clusters.arrays_keys.esps=REF_esps"
 LOSS = ["loss=[forces,esps]", "loss.esps.reference=label"]

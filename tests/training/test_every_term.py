@@ -15,16 +15,16 @@ from hydra import compose, initialize_config_dir
 
 import losses
 from losses import WeightedLoss
-from sweep.checks import check_config
-from sweep.config import register
+from sweep.config.checks import check_config
+from sweep.config.schema import register
+from sweep.config.stages import CONF_DIR
 from sweep.data import shipped
 from sweep.data.dataset import load
 from sweep.errors import InputError
 from sweep.models import FAMILIES
-from sweep.schedule import CONF_DIR
-from sweep.training.context import Context
 from sweep.training.member import Member
 from sweep.training.preflight import preflight
+from sweep.training.setup import Context
 
 ENERGY = {"energy_per_atom", "energy_per_atom_huber"}
 FORCES = {"forces", "forces_huber"}

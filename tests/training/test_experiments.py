@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from hydra import compose, initialize_config_dir
 
-from sweep.checks import check_config
-from sweep.config import register
+from sweep.config.checks import check_config
+from sweep.config.schema import register
+from sweep.config.stages import CONF_DIR
 from sweep.data.dataset import load
-from sweep.schedule import CONF_DIR
-from sweep.training.context import Context
 from sweep.training.job import train_trial
 from sweep.training.preflight import preflight
 from sweep.training.run import Verdict
+from sweep.training.setup import Context
 
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
 

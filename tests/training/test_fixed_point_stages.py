@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from losses import WeightedLoss
-from sweep.checks import check_config
+from sweep.config.checks import check_config
 from sweep.data.dataset import load
 from sweep.errors import InputError
-from sweep.study.balanced import balanced_parameters
-from sweep.study.space import SearchSpace
+from sweep.search.balanced import balanced_parameters
+from sweep.search.space import SearchSpace
 from sweep.training import checkpoint
-from sweep.training.context import Context
 from sweep.training.job import train_trial
 from sweep.training.member import Member
 from sweep.training.preflight import preflight
 from sweep.training.run import Verdict
+from sweep.training.setup import Context
 
 OPTIONS = "train_schedule.{}.fixed_point_training_options"
 STAGES = [

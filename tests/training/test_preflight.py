@@ -8,11 +8,11 @@ import ase.io
 import pytest
 from rich.console import Console
 
-from sweep.checks import check_config
+from sweep.config.checks import check_config
 from sweep.data.dataset import load
 from sweep.errors import InputError
-from sweep.training.context import Context
 from sweep.training.preflight import preflight
+from sweep.training.setup import Context
 
 
 @pytest.fixture

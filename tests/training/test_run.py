@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
-from sweep.checks import check_config
+from sweep.config.checks import check_config
 from sweep.data.dataset import load
 from sweep.errors import TrainingError
-from sweep.recording.files import read_json
+from sweep.files import read_json
 from sweep.training import checkpoint
 from sweep.training.job import train_trial
 from sweep.training.run import Verdict

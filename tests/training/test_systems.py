@@ -8,13 +8,13 @@ import pytest
 import torch
 
 import losses
-from sweep.checks import check_config
+from sweep.config.checks import check_config
 from sweep.data import shipped
 from sweep.data.dataset import load
 from sweep.errors import InputError
-from sweep.training.context import Context
 from sweep.training.member import Member
 from sweep.training.preflight import preflight
+from sweep.training.setup import Context
 
 HEAD = "heads.water_clusters"
 LOSS = "loss=[energy_per_atom,forces,stress,atomic_multipoles,dipole_per_atom,esps]"

@@ -1,0 +1,1 @@
+"""One run, batch by batch: from logs and trials to curves and a picture."""

@@ -1,0 +1,1 @@
+"""Graphs of configurations, and batches of them."""

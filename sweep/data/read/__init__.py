@@ -1,0 +1,1 @@
+"""Reading data files into tables of configurations. Imports no torch."""

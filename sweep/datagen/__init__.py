@@ -1,0 +1,1 @@
+"""The programs that made the shipped data sets."""

@@ -1,0 +1,1 @@
+"""The winning weights as other programs read them."""

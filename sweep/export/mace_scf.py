@@ -1,0 +1,77 @@
+"""Weights as a ``train_schedule`` of MACE_SCF.
+
+MACE_SCF takes a bare weight only as a float, and a mapping only for the terms that are classes
+there: those must have an option besides the weight, the others must have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from sweep.errors import InputError, unknown
+from sweep.export.winner import Winner
+
+__all__ = ["mace_scf"]
+
+_FUNCTIONS = (
+    "energy_per_atom", "forces", "stress", "atomic_multipoles", "total_charge",
+    "total_charge_per_atom", "dipole", "dipole_per_atom", "polarizability", "fermi_level",
+    "fermi_level_per_atom", "esps", "field_features", "cluster_virial", "cluster_virial_per_atom",
+    "molecular_forces", "fermi_level_gradient", "final_terms_fixedpoint_scf_stability",
+)  # fmt: skip
+_CLASSES = (
+    "fixedpoint_scf_stability", "energy_per_atom_huber", "forces_huber", "stress_huber",
+    "atomic_multipoles_huber",
+)  # fmt: skip
+
+
+def mace_scf(winner: Winner) -> str:
+    """The block ``train_schedule`` of a MACE_SCF ``config.yaml``.
+
+    Raises:
+        InputError: naming a term or an option that MACE_SCF does not have.
+    """
+    comments = winner.comments()
+    schedule: dict[int, dict[str, Any]] = {}
+    for index, stage in enumerate(winner.stages):
+        loss = {}
+        for name, term in stage["loss"].items():
+            if float(term["weight"]) == 0.0:  # MACE_SCF would evaluate it, and need its label
+                comments.append(f"stage {index}: {name} has weight 0 and is left out")
+            else:
+                loss[name] = _term(f"stage {index}", name, term)
+        schedule[index] = {
+            "name": str(stage["name"]),
+            "start": int(stage["start"]),
+            "end": int(stage["end"]),
+            "loss": loss,
+            "lr": float(stage["lr"]),
+        }
+        options = stage.get("fixed_point_training_options")
+        if options is not None:
+            schedule[index]["fixed_point_training_options"] = options
+    huber = sorted({n for stage in schedule.values() for n in stage["loss"] if "_huber" in n})
+    if huber:
+        comments.append(
+            f"{', '.join(huber)}: terms of users' branches of MACE_SCF; ACEsuit/mace-scf has none"
+        )
+    head = "".join(f"# {line}\n" for line in comments)
+    return head + yaml.safe_dump({"train_schedule": schedule}, sort_keys=False, allow_unicode=True)
+
+
+def _term(where: str, name: str, term: Mapping[str, Any]) -> float | dict[str, Any]:
+    options = {key: value for key, value in term.items() if key != "weight"}
+    weight = float(term["weight"])
+    if name in _CLASSES:
+        return {"weight": weight, **options}
+    if name not in _FUNCTIONS:
+        raise InputError(
+            unknown("loss term of MACE_SCF", name, (*_FUNCTIONS, *_CLASSES), where=where)
+        )
+    if options:
+        given = ", ".join(f"{key}: {value}" for key, value in options.items())
+        raise InputError(f"{where}: {name} takes no options in MACE_SCF; this trial has {given}")
+    return weight

@@ -1,0 +1,1 @@
+"""The Hydra sweeper: an adapter that nothing else imports."""

@@ -1,0 +1,130 @@
+"""The Hydra sweeper: what ``python -m sweep -m`` runs. Imports no torch until all is checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from sweep.config.stages import CONF_DIR
+from sweep.errors import InputError, TrainingError
+
+__all__ = ["StudySweeper"]
+
+
+class StudySweeper(Sweeper):
+    """Searches with Optuna: trial 0 is the configured default, trial 1 the balanced weights.
+
+    Args:
+        study_name: Names the study and its folder.
+        n_trials: Number of trials in total, complete or pruned; running again goes on to it.
+        n_jobs: Number of workers; None for as many as there are cores or GPUs.
+        workers_per_gpu: How many workers share a GPU.
+        storage: URL of a database; None for a journal in the study's folder.
+        max_failure_rate: Largest share of failed trials among ``n_trials``.
+        dashboard: Whether trials get notes and pictures for optuna-dashboard.
+        sampler: Configuration of an Optuna sampler.
+        pruner: Configuration of an Optuna pruner.
+        params: The search space, in Hydra's override grammar.
+    """
+
+    def __init__(
+        self,
+        study_name: str,
+        n_trials: int,
+        n_jobs: int | None,
+        workers_per_gpu: int,
+        storage: str | None,
+        max_failure_rate: float,
+        dashboard: bool,
+        sampler: DictConfig,
+        pruner: DictConfig,
+        params: DictConfig,
+    ) -> None:
+        if Path(study_name).name != study_name or study_name in ("", ".."):
+            raise InputError(
+                f"hydra.sweeper.study_name: must be the name of a folder; got '{study_name}'"
+            )
+        for key, value in (
+            ("n_trials", n_trials), ("n_jobs", n_jobs), ("workers_per_gpu", workers_per_gpu)
+        ):  # fmt: skip
+            if value is not None and value < 1:
+                raise InputError(f"hydra.sweeper.{key}: must be at least 1; got {value}")
+        if not 0 <= max_failure_rate <= 1:
+            raise InputError(
+                f"hydra.sweeper.max_failure_rate: must be from 0 to 1; got {max_failure_rate}"
+            )
+        if dashboard:
+            from sweep.report.dashboard.notes import check_dashboard
+
+            check_dashboard("hydra.sweeper.dashboard=true")
+        self.study_name = study_name
+        self.n_trials = n_trials
+        self.n_jobs = n_jobs
+        self.workers_per_gpu = workers_per_gpu
+        self.storage = storage
+        self.max_failure_rate = max_failure_rate
+        self.dashboard = dashboard
+        self.sampler = sampler
+        self.pruner = pruner
+        self.params: dict[str, Any] = {
+            str(key): value
+            for key, value in OmegaConf.to_container(params).items()  # type: ignore[union-attr]
+        }
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Called by Hydra before :meth:`sweep`."""
+        self.hydra_context: HydraContext = hydra_context
+        self.config: DictConfig = config
+        # An "override hydra/launcher" in conf/config.yaml would win over those of experiments, so
+        # Hydra's own default is replaced here.
+        chosen = any(word.startswith("hydra/launcher=") for word in config.hydra.overrides.hydra)
+        if config.hydra.runtime.choices["hydra/launcher"] == "basic" and not chosen:
+            launcher = OmegaConf.load(CONF_DIR / "hydra" / "launcher" / "local.yaml")
+            with read_write(config.hydra), open_dict(config.hydra):
+                config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(launcher))
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        """The configuration with some overrides, and with the ``hydra`` node."""
+        return self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Check everything, then work on the study until it is done.
+
+        Raises:
+            InputError: on anything in configuration or data that is not valid.
+            SweepError: if too many trials failed.
+            KeyboardInterrupt: if the user stopped it before all trials were finished.
+        """
+        from sweep.report.finish import finish
+        from sweep.study.definition import claim_study, definition
+        from sweep.study.references import enqueue_references
+        from sweep.study.spec import Plan
+        from sweep.training.load_data import load_data
+        from sweep.workers.session import Session
+        from sweep.workers.workforce import Workforce
+
+        plan = Plan.make(self, arguments)
+        workers = Workforce(self, plan)
+        dataset = load_data(plan.base)
+        session = Session.create(plan.folder, detached=workers.detached)
+        try:
+            queue, defined = plan.open(), definition(plan.base, plan.space)
+            if not claim_study(queue, defined, plan.folder, alone=session.is_alone()):
+                queue = plan.open(anew=True)
+                claim_study(queue, defined, plan.folder, alone=False)
+            enqueue_references(plan, queue)
+            done = workers.run(queue, dataset, arguments, session)
+        except TrainingError:  # too many trials failed; the others may still be an answer
+            finish(plan.folder, plan.name)
+            raise
+        finally:
+            session.end()
+        finish(plan.folder, plan.name)
+        if not done:
+            raise KeyboardInterrupt

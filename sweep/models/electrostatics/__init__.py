@@ -1,0 +1,1 @@
+"""Electrostatics of smeared multipoles: molecules, slabs and cells."""

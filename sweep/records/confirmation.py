@@ -1,0 +1,253 @@
+"""Is the gain beyond the noise? The best trials and the default, trained again with other seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import DamagedRecordError
+from sweep.files import write_json
+from sweep.records.feasibility import feasible
+from sweep.records.spread import Spread, welch
+from sweep.records.trial_json import read_trial_json
+from sweep.report.names import SPLITS
+from sweep.report.numbers import percent
+
+__all__ = ["Candidate", "Confirmation", "read_confirmation", "write_confirmation"]
+
+SIGNIFICANCE = 0.05  # of the one-sided test
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trial of the search and its trainings with other seeds.
+
+    Attributes:
+        number: Number of the trial.
+        repeats: The ``trial.json`` of each training, by seed.
+        found: The ``trial.json`` of the search; None if it is gone.
+    """
+
+    number: int
+    repeats: list[dict[str, Any]]
+    found: dict[str, Any] | None
+
+    @property
+    def complete(self) -> list[dict[str, Any]]:
+        """The trainings that are complete."""
+        return [content for content in self.repeats if content["state"] == "COMPLETE"]
+
+    def spread(self, split: str, key: str) -> Spread | None:
+        """A metric over the seeds, None if it was not measured in all complete trainings.
+
+        Args:
+            split: ``valid`` or ``test``.
+            key: ``score`` or, for example, ``rmse_forces``.
+        """
+        values = [c["metrics"].get(split, {}).get(key) for c in self.complete]
+        if split == "valid" and key == "score":
+            values = [c["score"] for c in self.complete]
+        known = tuple(float(value) for value in values if value is not None)
+        return Spread(known) if known and len(known) == len(values) else None
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What the trainings with other seeds say of a search.
+
+    Attributes:
+        folder: Folder of the study.
+        candidates: The default first, then in the order of the search.
+        unreadable: Why trainings could not be read.
+    """
+
+    folder: Path
+    candidates: list[Candidate]
+    unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def default(self) -> Candidate | None:
+        """The default weights."""
+        return next((c for c in self.candidates if c.number == 0), None)
+
+    @property
+    def others(self) -> list[Candidate]:
+        """The best trials of the search, best first."""
+        return [c for c in self.candidates if c.number]
+
+    @cached_property
+    def split(self) -> str:
+        """What is judged by: the test set where every training was measured on it."""
+        complete = [content for c in self.candidates for content in c.complete]
+        measured = [c["metrics"].get("test", {}).get("score") is not None for c in complete]
+        return "test" if measured and all(measured) else "valid"
+
+    def score(self, candidate: Candidate) -> Spread | None:
+        """The score of a candidate on :attr:`split`."""
+        return candidate.spread(self.split, "score")
+
+    def p_value(self, candidate: Candidate) -> float | None:
+        """Probability of so large a gain over the default without any; None if it has none.
+
+        Welch's test, one-sided, of the scores on :attr:`split`.
+        """
+        default = self.default
+        own = self.score(candidate)
+        reference = None if default is None else self.score(default)
+        if own is None or reference is None:
+            return None
+        return welch(own.values, reference.values)
+
+    @property
+    def is_beyond_noise(self) -> bool | None:
+        """Whether the best of the search beats the default; None if that cannot be said."""
+        p = self.p_value(self.others[0]) if self.others else None
+        return None if p is None else p < SIGNIFICANCE
+
+    @property
+    def sentences(self) -> list[str]:
+        """The answer in words."""
+        told = [self._gain(self.others[0])] if self.others and self.default is not None else []
+        told += self._better()
+        told += [text for c in self.candidates if (text := self._unfinished(c))]
+        told += [f"left out: {reason}" for reason in self.unreadable]
+        return [text for text in told if text]
+
+    def _gain(self, candidate: Candidate) -> str | None:
+        assert self.default is not None
+        own, reference = self.score(candidate), self.score(self.default)
+        if own is None or reference is None:
+            return None
+        change = 1 - own.mean / reference.mean if reference.mean else 0.0
+        beats = (
+            f"beats the default by {percent(change)}"
+            if change > 0
+            else f"is worse than the default by {percent(-change)}"
+        )
+        n_seeds = min(len(own.values), len(reference.values))
+        seeds = f"{n_seeds} seed{'s' if n_seeds > 1 else ''}"
+        text = (
+            f"trial {candidate.number} {beats} on the {SPLITS[self.split]} set (score {own.text()} "
+            f"against {reference.text()}, {seeds})"
+        )
+        p = self.p_value(candidate)
+        if p is None:
+            return f"{text}: too few seeds are complete to tell it from noise"
+        verdict = "beyond the noise" if p < SIGNIFICANCE else "not beyond the noise"
+        return f"{text}: {verdict}, p = {_p_text(p)}"
+
+    def _better(self) -> list[str]:
+        """Whether another one is better on average than the best of the search."""
+        scores = {c.number: s for c in self.others if (s := self.score(c)) is not None}
+        if not self.others or self.others[0].number not in scores or len(scores) < 2:
+            return []
+        first = self.others[0].number
+        best = min(scores, key=lambda n: scores[n].mean)
+        if best == first:
+            return []
+        p = welch(scores[best].values, scores[first].values)
+        noise = "" if p is None or p < SIGNIFICANCE else ", within the noise"
+        return [
+            f"trial {best} is better on average than trial {first}, the best of the search: "
+            f"{scores[best].text()} against {scores[first].text()}{noise}"
+        ]
+
+    def _unfinished(self, candidate: Candidate) -> str | None:
+        """How many trainings of a candidate are missing, and why; None if none is."""
+        wanted = len({c.get("seed") for other in self.candidates for c in other.repeats})
+        states = [c["state"] for c in candidate.repeats if c["state"] != "COMPLETE"]
+        counts = [f"{states.count(s)} {s.lower()}" for s in dict.fromkeys(states)]
+        if wanted > len(candidate.repeats):
+            counts.append(f"{wanted - len(candidate.repeats)} not begun")
+        if not counts:
+            return None
+        reasons = [c["reason"] for c in candidate.repeats if c["state"] == "FAILED"]
+        return (
+            f"trial {candidate.number}: {len(candidate.complete)} of {wanted} trainings are "
+            f"complete ({', '.join(counts)})" + (f": {reasons[-1]}" if any(reasons) else "")
+        )
+
+
+def read_confirmation(folder: Path) -> Confirmation | None:
+    """Read the trainings that confirm a search; None if there are none.
+
+    Args:
+        folder: Folder of the study.
+    """
+    repeats: dict[int, list[dict[str, Any]]] = {}
+    unreadable = []
+    for path in sorted((folder / "confirm").glob("*-seed*/trial.json")):
+        try:
+            content = read_trial_json(path)
+            repeats.setdefault(content["number"], []).append(content)
+        except DamagedRecordError as error:
+            unreadable.append(str(error))
+    if not repeats:
+        return None
+    found = {n: _read(folder / "trials" / f"{n:04d}" / "trial.json") for n in repeats}
+    order = _search_order([content for content in found.values() if content is not None])
+    numbers = sorted(repeats, key=lambda n: (n != 0, order.get(n, math.inf), n))
+    candidates = [
+        Candidate(n, sorted(repeats[n], key=lambda c: int(c.get("seed", 0))), found[n])
+        for n in numbers
+    ]
+    return Confirmation(folder, candidates, unreadable)
+
+
+def write_confirmation(confirmation: Confirmation) -> None:
+    """Write ``confirmation.json`` in the study's folder."""
+    first = confirmation.others[0] if confirmation.others else None
+    write_json(
+        confirmation.folder / "confirmation.json",
+        {
+            "split": confirmation.split,
+            "trial": None if first is None else first.number,
+            "p_value": None if first is None else confirmation.p_value(first),
+            "beyond_noise": confirmation.is_beyond_noise,
+            "sentences": confirmation.sentences,
+            "candidates": [_entry(confirmation, c) for c in confirmation.candidates],
+        },
+    )
+
+
+def _entry(confirmation: Confirmation, candidate: Candidate) -> dict[str, Any]:
+    keys = {
+        split: dict.fromkeys(k for c in candidate.complete for k in c["metrics"].get(split, {}))
+        for split in SPLITS
+    }
+    return {
+        "trial": candidate.number,
+        "score_in_search": None if candidate.found is None else candidate.found.get("score"),
+        "seeds": [content.get("seed") for content in candidate.repeats],
+        "states": [content["state"] for content in candidate.repeats],
+        "p_value": confirmation.p_value(candidate) if candidate.number else None,
+        **{
+            split: {
+                key: {"mean": s.mean, "deviation": s.deviation, "values": s.values}
+                for key in keys[split]
+                if (s := candidate.spread(split, key)) is not None
+            }
+            for split in SPLITS
+        },
+    }
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_trial_json(path)
+    except DamagedRecordError:
+        return None
+
+
+def _search_order(contents: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+    """The rank of trials in the search, those that break a constraint left out."""
+    kept = sorted(feasible(contents), key=lambda c: (c["score"], c["number"]))
+    return {content["number"]: rank for rank, content in enumerate(kept)}
+
+
+def _p_text(p: float) -> str:
+    return "below 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.995 else "1"

@@ -1,0 +1,83 @@
+"""The tables of a trial: one growing parquet file each, cut back to the last finished epoch.
+
+A table is written whole at every epoch: the file is always complete and readable by any tool. The
+cost grows with the rows written so far; ``tests/benchmarks/bench_recording.py`` measures it at two
+sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
+
+from sweep.errors import DamagedRecordError
+from sweep.files import replacing
+
+__all__ = ["Table"]
+
+# Rows that are read together: reports want the last epoch, not the whole file.
+_GROUP_ROWS = 16_384
+# Of the floating-point columns only these repeat their values; for the others a dictionary of all
+# values makes the file a third larger and twice as slow to write.
+_REPEATING = ("weight.", "lr")
+
+
+class Table:
+    """Rows with an ``epoch`` column, in memory and in a parquet file.
+
+    Args:
+        path: The parquet file; it is read when it is there.
+        last_epoch: Rows of later epochs are dropped: they belong to an epoch that did not finish.
+
+    Raises:
+        DamagedRecordError: if the file is damaged.
+    """
+
+    def __init__(self, path: Path, *, last_epoch: int) -> None:
+        self.path = path
+        self._data: pa.Table | None = None
+        if path.exists():
+            content = path.read_bytes()  # a disk that cannot be read is no damaged file
+            try:
+                data = pq.read_table(pa.BufferReader(content))
+            except (pa.ArrowException, OSError) as error:
+                reason = str(error).splitlines()[0]
+                raise DamagedRecordError(f"{path}: damaged ({reason})") from error
+            self._data = data.filter(pa.compute.less_equal(data["epoch"], last_epoch))
+
+    def __len__(self) -> int:
+        return 0 if self._data is None else int(self._data.num_rows)
+
+    def drop(self, column: str, value: str) -> None:
+        """Drop the rows whose ``column`` is ``value``."""
+        if self._data is not None:
+            self._data = self._data.filter(pa.compute.not_equal(self._data[column], value))
+
+    def append(self, columns: Mapping[str, np.ndarray | Sequence[Any]]) -> None:
+        """Add rows given as columns; a column that is new or absent is null elsewhere."""
+        rows = pa.table(dict(columns))
+        if self._data is None:
+            self._data = rows
+        else:
+            self._data = pa.concat_tables([self._data, rows], promote_options="permissive")
+
+    def write(self) -> None:
+        """Write the table; readers see the old one or the new one."""
+        if self._data is not None:
+            # Many small chunks would make every later epoch slower to write.
+            self._data = self._data.combine_chunks()
+            repeating = [
+                field.name
+                for field in self._data.schema
+                if not pa.types.is_floating(field.type) or field.name.startswith(_REPEATING)
+            ]
+            with replacing(self.path) as temporary:
+                pq.write_table(
+                    self._data, temporary, row_group_size=_GROUP_ROWS, use_dictionary=repeating
+                )

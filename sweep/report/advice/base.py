@@ -1,0 +1,59 @@
+"""What the rules of advice share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sweep.report.comparison.comparison import Comparison
+from sweep.report.numbers import count
+
+__all__ = ["LEVELS", "Advice", "best_trials", "joined", "n_best_words", "subject"]
+
+LEVELS = ("answer", "caution", "hint")
+
+_N_BEST = 5
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One sentence or two.
+
+    Attributes:
+        rule: Name of the rule that speaks.
+        level: ``answer`` (what to do), ``caution`` (what limits it), ``hint`` (what else to learn).
+        text: The sentence.
+    """
+
+    rule: str
+    level: str
+    text: str
+
+
+def best_trials(comparison: Comparison) -> pd.DataFrame:
+    """Rows of the best trials: five, but at most half of the ranked ones, and at least one."""
+    ranked = comparison.ranked
+    return ranked.iloc[: max(1, min(_N_BEST, len(ranked) // 2))]
+
+
+def n_best_words(table: pd.DataFrame) -> str:
+    """``the five best trials``, ``the best trial``."""
+    if len(table) == 1:
+        return "the best trial"
+    return f"the {count(len(table), 'best trial')}"
+
+
+def subject(comparison: Comparison, label: object) -> str:
+    """A trial in a sentence, with what is special about it: ``trial 0 (the default weights)``."""
+    trial = comparison.trial_of[str(label)]
+    name = comparison.source.sentence_name(trial)
+    role = trial.content.get("role") if comparison.source.is_study else None
+    return f"{name} (the {role} weights)" if role in ("default", "balanced") else name
+
+
+def joined(words: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,46 @@
+"""Advice in sentences: every rule looks at the numbers and speaks only if they give reason to.
+
+A rule is a function from a :class:`~sweep.report.comparison.comparison.Comparison` to its
+sentences; each
+sentence holds the numbers that it is drawn from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sweep.report.advice import balance, errors, search
+from sweep.report.advice.base import LEVELS, Advice
+from sweep.report.comparison.comparison import Comparison
+
+__all__ = ["RULES", "Advice", "advise"]
+
+RULES: tuple[Callable[[Comparison], list[Advice]], ...] = (
+    errors.gain,
+    search.several_objectives,
+    search.confirmed,
+    errors.worse_metrics,
+    errors.test_set,
+    errors.close_call,
+    errors.balanced_weights,
+    search.decisive_weights,
+    search.range_of_the_best,
+    search.at_the_edge,
+    search.idle_weights,
+    balance.dominating_terms,
+    balance.starved_terms,
+    balance.raised_terms,
+    balance.conflicts,
+    balance.parallel_terms,
+    search.still_falling,
+    search.few_trials,
+    search.constraints,
+    search.unfinished_trials,
+    search.failed_trials,
+)
+
+
+def advise(comparison: Comparison) -> list[Advice]:
+    """What all rules have to say: the answer first, then cautions, then hints."""
+    found = [advice for rule in RULES for advice in rule(comparison)]
+    return sorted(found, key=lambda advice: LEVELS.index(advice.level))

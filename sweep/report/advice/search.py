@@ -1,0 +1,258 @@
+"""Advice from the search: which weights decide, where to look on, how far it has come."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sweep.report.advice.base import Advice, best_trials, joined, n_best_words
+from sweep.report.comparison.comparison import Comparison
+from sweep.report.names import metric_of, weight_term
+from sweep.report.numbers import count, number, percent, sentence
+
+__all__ = [
+    "at_the_edge",
+    "confirmed",
+    "constraints",
+    "decisive_weights",
+    "failed_trials",
+    "few_trials",
+    "idle_weights",
+    "range_of_the_best",
+    "several_objectives",
+    "still_falling",
+    "unfinished_trials",
+]
+
+_EDGE = 0.05  # of the width of a range
+_NARROW = 0.3  # of the width of a range: what the best trials agree on
+_DECISIVE = 0.25
+_IDLE = 0.05
+_FALLING = 0.03
+_LAST = 0.1  # the last tenth of the epochs
+_TRIALS_PER_WEIGHT = 10
+_N_FRONT = 8
+
+
+def decisive_weights(c: Comparison) -> list[Advice]:
+    """The weights that decide about the score."""
+    rows = _of_score(c)
+    rows = rows[rows["importance"] >= _DECISIVE]
+    if rows.empty:
+        return []
+    words = []
+    for _, row in rows.iterrows():
+        text = f"{_name(c, row['parameter'])} ({percent(row['importance'])}"
+        if pd.notna(row["correlation"]) and abs(row["correlation"]) >= 0.5:
+            text += ", larger values went with a " + (
+                "larger" if row["correlation"] > 0 else "smaller"
+            ) + " score"  # fmt: skip
+        words.append(f"{text})")
+    n_trials = int(rows["n_trials"].iloc[0])
+    text = f"What decides about the score, by importance over {n_trials} trials: {joined(words)}."
+    return [Advice("decisive_weights", "hint", text)]
+
+
+def range_of_the_best(c: Comparison) -> list[Advice]:
+    """The searched keys on whose values the best trials agree."""
+    best = best_trials(c)
+    if len(best) < 3:
+        return []
+    found = []
+    for key, space in c.space.items():
+        values = pd.to_numeric(best[f"param.{key}"], errors="coerce")
+        if values.notna().all() and not _single(space):
+            low, high = _position(space, values.min()), _position(space, values.max())
+            if high - low <= _NARROW:
+                found.append(
+                    (
+                        high - low,
+                        f"{_name(c, key)} between {number(values.min())} and "
+                        f"{number(values.max())} (searched: {space.low:g} to "
+                        f"{space.high:g})",
+                    )
+                )
+    if not found:
+        return []
+    text = f"{n_best_words(best)} agree on {joined([words for _, words in sorted(found)[:4]])}."
+    return [Advice("range_of_the_best", "hint", sentence(text))]
+
+
+def at_the_edge(c: Comparison) -> list[Advice]:
+    """Values of the best trial at an end of their range, where the optimum may lie beyond."""
+    if c.best is None:
+        return []
+    label = c.source.label(c.best)
+    scores = _of_score(c)
+    importance = dict(zip(scores["parameter"], scores["importance"], strict=True))
+    found = []
+    for key, space in c.space.items():
+        value = c.value(label, f"param.{key}")
+        if math.isnan(value) or _single(space) or importance.get(key, 1.0) < _IDLE:
+            continue
+        position = _position(space, value)
+        if min(position, 1 - position) <= _EDGE:
+            end = "lower" if position < 0.5 else "upper"
+            found.append(
+                f"{_name(c, key)}, {number(value)}, lies at the {end} end of its range "
+                f"({space.low:g} to {space.high:g})"
+            )
+    if not found:
+        return []
+    text = f"The best value of {joined(found)}: a wider range may hold better ones."
+    return [Advice("at_the_edge", "caution", text)]
+
+
+def idle_weights(c: Comparison) -> list[Advice]:
+    """Searched keys that hardly decide about any metric of the objective."""
+    if c.importances.empty or c.best is None:
+        return []
+    wanted = {"score", *c.best.content["objective"]["metrics"]}
+    rows = c.importances[c.importances["metric"].isin(wanted)]
+    largest = rows.sort_values("importance").groupby("parameter").tail(1).set_index("parameter")
+    score = _of_score(c).set_index("parameter")["importance"]
+    found = []
+    for key in score.index[score < _IDLE]:
+        top = largest.loc[key]
+        words = f"{_name(c, key)} ({percent(score[key])}"
+        if top["importance"] >= _DECISIVE:
+            title = metric_of(top["metric"]).title
+            words += f"; it decides about {title}, {percent(top['importance'])}"
+        found.append(f"{words})")
+    if not found:
+        return []
+    text = f"What hardly decides about the score, by importance: {joined(found)}."
+    return [Advice("idle_weights", "hint", text)]
+
+
+def still_falling(c: Comparison) -> list[Advice]:
+    """Whether the best trial was still learning when its training ended."""
+    if c.best is None:
+        return []
+    try:
+        path = c.best.folder / "metrics.parquet"
+        table = pq.read_table(path, columns=["epoch", "split", "score"])
+    except (pa.ArrowException, OSError, ValueError):
+        return []
+    data = table.to_pandas()
+    scores = data[data["split"] == "valid"].set_index("epoch")["score"].dropna().sort_index()
+    n_last = max(1, round(_LAST * len(scores)))
+    if len(scores) <= 2 * n_last:
+        return []
+    before, after = scores.iloc[-1 - n_last], scores.iloc[-1]
+    if not (before > 0 and 1 - after / before >= _FALLING):
+        return []
+    text = (
+        f"The score of {c.source.sentence_name(c.best)} was still falling when training ended, by "
+        f"{percent(1 - after / before)} in the last {n_last} of {len(scores)} epochs: with longer "
+        "training other weights may win."
+    )
+    return [Advice("still_falling", "caution", text)]
+
+
+def few_trials(c: Comparison) -> list[Advice]:
+    """Whether the search is too short for its number of weights."""
+    n_complete, n_keys = len(c.complete), len(c.parameters)
+    enough = n_complete >= _TRIALS_PER_WEIGHT * n_keys
+    if c.best is None or not c.source.is_study or enough:
+        return []
+    last = int(c.trials["number"].max())
+    text = (
+        f"{count(n_complete, 'complete trial')} for {count(n_keys, 'searched value')}: importances "
+        f"are rough, and more trials may find better weights (the best so far is trial "
+        f"{c.best.number}; the last one is {last})."
+    )
+    return [Advice("few_trials", "caution", sentence(text))]
+
+
+def unfinished_trials(c: Comparison) -> list[Advice]:
+    """Trials that are running, pruned or stopped, and how they are shown."""
+    counts = c.trials["state"].value_counts()
+    words = [f"{counts[state]} {state.lower()}" for state in ("RUNNING", "PRUNED", "STOPPED")
+             if state in counts]  # fmt: skip
+    if not words:
+        return []
+    text = (
+        f"{joined(words)}: such trials have seen fewer epochs; they are listed, but not ranked or "
+        "compared."
+    )
+    return [Advice("unfinished_trials", "hint", sentence(text))]
+
+
+def constraints(c: Comparison) -> list[Advice]:
+    """How many trials break the study's constraints."""
+    broken = [label for label, why in c.source.unranked.items() if "allowed" in why]
+    if not broken:
+        return []
+    text = (
+        f"{len(broken)} of {len(c.complete)} complete trials break a constraint and are not "
+        f"ranked; {c.source.sentence_name(c.trial_of[broken[0]])}: {c.source.unranked[broken[0]]}."
+    )
+    return [Advice("constraints", "hint" if c.best is not None else "caution", text)]
+
+
+def several_objectives(c: Comparison) -> list[Advice]:
+    """The front of a study that minimises several metrics, and its knee."""
+    if c.front is None:
+        return []
+    names = joined([metric_of(key).title for key in c.front.minimize])
+    numbers = [str(content["number"]) for content, _ in c.front.trials]
+    shown = ", ".join(numbers[:_N_FRONT]) + (", ..." if len(numbers) > _N_FRONT else "")
+    text = (
+        f"The search minimises {names}. {sentence(count(len(numbers), 'trial'))} that no other "
+        f"beats in all of them: {shown}."
+    )
+    if c.front.knee is not None:
+        text += f" The best compromise, at the knee of this front, is trial {c.front.knee}."
+    return [Advice("several_objectives", "answer", text)]
+
+
+def confirmed(c: Comparison) -> list[Advice]:
+    """What trainings with other seeds say of the gain."""
+    if c.confirmation is None:
+        return []
+    told = [sentence(text) for text in c.confirmation.sentences]
+    first = "answer" if c.confirmation.is_beyond_noise else "caution"
+    return [
+        Advice("confirmed", "caution" if i else first, text if text.endswith(".") else f"{text}.")
+        for i, text in enumerate(told)
+    ]
+
+
+def failed_trials(c: Comparison) -> list[Advice]:
+    """Trials that failed, with the first reason."""
+    failed = c.trials[c.trials["state"] == "FAILED"]
+    if failed.empty:
+        return []
+    label = str(failed.index[0])
+    name = c.source.sentence_name(c.trial_of[label])
+    reason = failed.iloc[0]["reason"] or "no reason recorded"
+    text = f"{len(failed)} of {len(c.trials)} trials failed; {name}: {reason}"
+    return [Advice("failed_trials", "caution", text)]
+
+
+def _of_score(c: Comparison) -> pd.DataFrame:
+    rows = c.importances[c.importances["metric"] == "score"]
+    return rows.sort_values("importance", ascending=False, kind="stable")
+
+
+def _name(c: Comparison, key: str) -> str:
+    """A searched key in a sentence."""
+    prefix = "the weight of " if weight_term(key) is not None else ""
+    return f"{prefix}{c.parameters[key]}"
+
+
+def _single(space: Any) -> bool:
+    """Whether a distribution has no ends to speak of."""
+    return not hasattr(space, "low") or space.single()
+
+
+def _position(space: Any, value: float) -> float:
+    """Where a value lies in its range, from 0 to 1."""
+    if space.log:
+        return math.log(value / space.low) / math.log(space.high / space.low)
+    return float((value - space.low) / (space.high - space.low))

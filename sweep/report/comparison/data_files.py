@@ -1,0 +1,76 @@
+"""The numbers behind every figure, as tables for CSV files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from sweep.report.comparison.comparison import Comparison
+from sweep.report.comparison.trial_table import metric_keys
+from sweep.report.figures.explorer import scatter_table
+from sweep.report.names import SPLITS, metric_of
+
+__all__ = ["csv_files", "data_tables", "file_prefix"]
+
+
+def file_prefix(index: int, n_studies: int) -> str:
+    """What the names of a study's files begin with, so that those of several can lie together."""
+    return "" if n_studies == 1 else f"{index + 1}_"
+
+
+def data_tables(c: Comparison) -> dict[str, pd.DataFrame]:
+    """Tables by the name of their figure; those without rows are left out."""
+    tables = {
+        "trials": _with_units(c.trials).rename_axis("trial").reset_index(),
+        "change": _changes(c),
+        "shares": c.shares,
+        "evolution": c.evolution,
+        "gradients": c.gradients,
+        "conflicts": c.conflicts,
+        "importance": c.importances,
+        "scatter": _with_units(scatter_table(c)).rename_axis("trial").reset_index(),
+        "pareto": c.fronts,
+        "what_if": c.what_if_shares,
+    }
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+def csv_files(comparisons: Sequence[Comparison]) -> dict[str, str]:
+    """The content of every CSV file, by its name."""
+    return {
+        f"{file_prefix(i, len(comparisons))}{name}.csv": table.to_csv(index=False)
+        for i, c in enumerate(comparisons)
+        for name, table in data_tables(c).items()
+    }
+
+
+def _changes(c: Comparison) -> pd.DataFrame:
+    """Errors of the reference trials, in the units shown, and their change."""
+    rows = []
+    for role, trial in c.source.study.references.items():
+        label = c.source.label(trial)
+        for key in metric_keys(c.trials):
+            for split in SPLITS:
+                value = c.value(label, f"{split}.{key}")
+                if not math.isnan(value):
+                    rows.append(
+                        {
+                            "role": role, "trial": label, "metric": key, "split": split,
+                            "value": value, "unit": metric_of(key).unit,
+                            "change": c.value(label, f"{split}.{key}.change"),
+                        }
+                    )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _with_units(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the units of errors in its header."""
+    names = {}
+    for split in SPLITS:
+        for key in metric_keys(table):
+            unit = metric_of(key).unit
+            if unit:
+                names[f"{split}.{key}"] = f"{split}.{key} ({unit})"
+    return table.rename(columns=names)

@@ -1,0 +1,136 @@
+"""What a few chosen trials did during training: shares, gradient norms, conflicts between terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sweep.errors import DamagedRecordError, InputError, unknown
+from sweep.records.breakdown import evolution
+from sweep.records.summary import TrialSummary
+from sweep.report.comparison.sources import Source
+
+__all__ = ["choose_trials", "conflict_table", "evolution_table", "gradient_table"]
+
+_N_BEST = 3
+
+
+def choose_trials(source: Source, table: pd.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
+    """Labels of the trials whose course is shown.
+
+    Those that were asked for; else the default, the balanced and the three best trials, the worst
+    complete one, and the running ones.
+
+    Raises:
+        InputError: if a trial that was asked for is not there.
+    """
+    labels = [str(label) for label in table.index]
+    if wanted:
+        for label in wanted:
+            if label not in labels:
+                raise InputError(unknown("trial", label, labels, where=f"--trials ({source.name})"))
+        return list(dict.fromkeys(wanted))
+    if not source.is_study:
+        return labels
+    references = source.study.references
+    chosen = [source.label(references[role]) for role in ("default", "balanced")
+              if role in references]  # fmt: skip
+    ranked = list(table.index[table["rank"].notna()])
+    chosen += [*ranked[:_N_BEST], *ranked[-1:], *table.index[table["state"] == "RUNNING"][:2]]
+    return [str(label) for label in dict.fromkeys(chosen)]
+
+
+def evolution_table(source: Source, labels: Sequence[str], *, max_bins: int = 300) -> pd.DataFrame:
+    """Shares over the training of chosen trials.
+
+    Returns:
+        One row per trial, bin and term: columns ``trial``, ``epoch``, ``step``, ``stage``,
+        ``term``, ``weighted``, ``share``. A trial whose table cannot be read has none.
+    """
+    parts = []
+    for label, trial in _trials(source, labels):
+        try:
+            course = evolution(trial.folder / "breakdown.parquet", max_bins=max_bins)
+        except DamagedRecordError:
+            continue
+        if course is None:
+            continue
+        shares = course.shares
+        for term, weighted in course.weighted.items():
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "trial": label, "epoch": course.epoch, "step": course.step,
+                        "stage": course.stage, "term": term, "weighted": weighted,
+                        "share": shares[term],
+                    }
+                )
+            )  # fmt: skip
+    columns = ["trial", "epoch", "step", "stage", "term", "weighted", "share"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def gradient_table(source: Source, labels: Sequence[str]) -> pd.DataFrame:
+    """Length of the terms' gradients in chosen trials, at every epoch where it was measured.
+
+    Returns:
+        Columns ``trial``, ``epoch``, ``stage``, ``term``, ``raw_norm``, ``weighted_norm`` and
+        ``norm_share``, the weighted norm over the sum of all terms'.
+    """
+    columns = ["trial", "epoch", "stage", "term", "raw_norm", "weighted_norm"]
+    parts = []
+    for label, trial in _trials(source, labels):
+        data = _gradients(trial)
+        if data is not None:
+            parts.append(data.assign(trial=label)[columns])
+    if not parts:
+        return pd.DataFrame(columns=[*columns, "norm_share"])
+    table = pd.concat(parts, ignore_index=True)
+    total = table.groupby(["trial", "epoch"])["weighted_norm"].transform("sum")
+    return table.assign(norm_share=(table["weighted_norm"] / total).where(total > 0))
+
+
+def conflict_table(source: Source, labels: Sequence[str]) -> pd.DataFrame:
+    """Cosines between the terms' gradients in chosen trials, as last measured.
+
+    Returns:
+        Columns ``trial``, ``epoch``, ``term``, ``other`` and ``cosine``; negative where two terms
+        pull in opposite directions. Terms without a gradient are left out.
+    """
+    rows = []
+    for label, trial in _trials(source, labels):
+        data = _gradients(trial)
+        if data is None:
+            continue
+        last = data[data["epoch"] == data["epoch"].max()]
+        last = last[last["raw_norm"] > 0]
+        for _, row in last.iterrows():
+            for other in last["term"]:
+                rows.append(
+                    {
+                        "trial": label, "epoch": int(row["epoch"]), "term": row["term"],
+                        "other": other, "cosine": float(row.get(f"cosine.{other}", np.nan)),
+                    }
+                )  # fmt: skip
+    return pd.DataFrame(rows, columns=["trial", "epoch", "term", "other", "cosine"])
+
+
+def _trials(source: Source, labels: Sequence[str]) -> list[tuple[str, TrialSummary]]:
+    by_label = {source.label(trial): trial for trial in source.study.trials}
+    return [(label, by_label[label]) for label in labels]
+
+
+def _gradients(trial: TrialSummary) -> pd.DataFrame | None:
+    """The table of a trial, None if there is none that can be read."""
+    try:
+        data: pd.DataFrame = pq.read_table(
+            trial.folder / "balance.parquet", use_threads=False
+        ).to_pandas()
+        needed = {"epoch", "stage", "term", "raw_norm", "weighted_norm"}
+        return data if len(data) and needed <= set(data.columns) else None
+    except (pa.ArrowException, OSError, ValueError):
+        return None

@@ -1,0 +1,90 @@
+"""A trial in Markdown: what it is, how it did, and which terms did the work. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sweep.records.summary import TrialSummary
+from sweep.report.names import metric_of
+from sweep.report.numbers import change, number, percent
+
+__all__ = ["trial_note"]
+
+
+def trial_note(
+    trial: TrialSummary, default: TrialSummary | None, picture: str | None = None
+) -> str:
+    """The note of a trial.
+
+    Args:
+        trial: The trial.
+        default: The default weights, for the changes; None if they are not trained yet.
+        picture: Path of a picture of its breakdown; None for none.
+    """
+    role = trial.content.get("role")
+    lines = [f"## trial {trial.number}: {f'{role} weights, ' if role else ''}{trial.state.lower()}"]
+    if trial.content.get("reason"):
+        lines.append(f"**Reason:** {_cell(str(trial.content['reason']))}")
+    if trial.content.get("same_as") is not None:
+        lines.append(f"The weights of trial {trial.content['same_as']}, and its result.")
+    if default is not None and default.number == trial.number:
+        default = None
+    lines += _errors(trial, default)
+    lines += _balance(trial)
+    if picture is not None:
+        lines.append(f"![weighted terms at every training batch]({picture})")
+    return "\n\n".join(lines) + "\n"
+
+
+def _errors(trial: TrialSummary, default: TrialSummary | None) -> list[str]:
+    splits = {split: trial.errors(split) for split in ("valid", "test")}
+    if not any(splits.values()):
+        return []
+    statistic = trial.content["objective"]["statistic"].upper()
+    rows = []
+    for key in ("score", *splits["valid"]):
+        cells = []
+        for split in splits:
+            value = trial.score_on(split) if key == "score" else splits[split].get(key)
+            base = None
+            if default is not None:
+                base = default.score_on(split) if key == "score" else default.errors(split).get(key)
+            cells.append("" if value is None else _number(value, base, metric_of(key).factor))
+        rows.append((metric_of(key).with_unit, *cells))
+    changes = ", and the change against the default weights" if default is not None else ""
+    epoch = trial.content.get("epoch")
+    return [
+        f"{statistic} of epoch {epoch}{changes}:",
+        _table((statistic, "validation", "test"), rows),
+    ]
+
+
+def _number(value: float, base: float | None, factor: float) -> str:
+    text = number(value * factor)
+    return f"{text} ({change(value / base - 1)})" if base else text
+
+
+def _balance(trial: TrialSummary) -> list[str]:
+    balance = trial.balance
+    if balance is None:
+        return []
+    rows = [
+        (name, f"{balance.weights[name]:.6g}", percent(balance.shares[name]))
+        for name in balance.shares
+    ]
+    return [
+        "Weights, and shares of the loss in the last epoch:",
+        _table(("term", "weight", "share"), rows),
+        f"Effective number of terms: {balance.effective_terms:.1f} of {len(balance.shares)}.",
+    ]
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    rule = ("---", *("---:" for _ in head[1:]))
+    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in (head, rule, *rows))
+
+
+def _cell(text: str) -> str:
+    """Text that ends neither a cell nor a line, and is no HTML."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return text.replace("|", "\\|")

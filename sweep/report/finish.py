@@ -1,0 +1,29 @@
+"""The end of a sweep: the summary's files, the figure and the printed answer. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sweep.locks import locked
+from sweep.records.confirmation import read_confirmation, write_confirmation
+from sweep.records.summary import summarise, write_summary
+from sweep.report.terminal.answer import print_study
+from sweep.report.terminal.confirmation import print_confirmation
+
+__all__ = ["finish"]
+
+
+def finish(folder: Path, name: str) -> None:
+    """Write and print what the study in ``folder`` has found so far."""
+    from sweep.report.figures.answer import draw_comparison
+
+    with locked(folder / "locks" / "report.lock"):  # two workers may end together
+        study = summarise(folder, name)
+        write_summary(study)
+        draw_comparison(study)
+        confirmation = read_confirmation(folder)
+        if confirmation is not None:
+            write_confirmation(confirmation)
+    print_study(study)
+    if confirmation is not None:
+        print_confirmation(confirmation)

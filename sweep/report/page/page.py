@@ -1,0 +1,217 @@
+"""The comparison as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from sweep.quantities import QUANTITIES
+from sweep.report.advice.rules import Advice, advise
+from sweep.report.comparison.comparison import Comparison
+from sweep.report.comparison.data_files import file_prefix
+from sweep.report.comparison.what_if import CAVEAT
+from sweep.report.figures import plots, plots_maps
+from sweep.report.figures.explorer import explorer
+from sweep.report.figures.palette import TermStyle, term_styles
+from sweep.report.page.tables import (
+    Table,
+    answer_table,
+    balance_table,
+    error_table,
+    study_table,
+)
+
+__all__ = ["render_page"]
+
+_FOLDER = Path(__file__).parent / "files"
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure of the page: its id, its caption, the file name of its data, how it is drawn."""
+
+    id: str
+    caption: str
+    csv: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What the template shows of one study."""
+
+    key: str
+    prefix: str
+    comparison: Comparison
+    block: str | None
+    score_note: str
+    advice: list[Advice]
+    answer: Table | None
+    errors: Table
+    balance: Table
+    styles: dict[str, TermStyle]
+    figures: dict[str, list[_Figure]]
+    has_pareto: bool
+    has_explorer: bool
+    provenance: list[tuple[str, str]]
+
+
+def render_page(
+    comparisons: Sequence[Comparison],
+    data: Mapping[str, str],
+    *,
+    folders: Mapping[str, str],
+    refresh: int | None = None,
+) -> str:
+    """The page as text.
+
+    Args:
+        comparisons: The studies.
+        data: Every figure's data as CSV, by file name; the page offers them for download.
+        folders: Folder of every study as the user gave it, by the study's name, for commands.
+        refresh: Seconds after which the browser shall load the page again; None for never.
+    """
+    studies, payload = [], {}
+    for i, c in enumerate(comparisons):
+        key = f"s{i}"
+        study, drawn = _study(key, c, file_prefix(i, len(comparisons)))
+        studies.append(study)
+        payload[key] = drawn
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    scripts = [_plotly(), (_FOLDER / "page.js").read_text(encoding="utf-8")]
+    # Only these two scripts may run, and nothing may be loaded from anywhere.
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {' '.join(_digest(script) for script in scripts)}",
+            "style-src 'unsafe-inline'",
+            "img-src data: blob:",
+            "font-src data:",
+        ]
+    )
+    names = [c.source.name for c in comparisons]
+    return environment.get_template("page.html.j2").render(
+        title=" and ".join(names),
+        policy=policy,
+        refresh=refresh,
+        style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),
+        scripts=[Markup(script) for script in scripts],
+        payload=Markup(script_json({"studies": payload, "csv": dict(data)})),
+        studies=studies,
+        overview=study_table(comparisons) if len(comparisons) > 1 else None,
+        folders=folders,
+        caveat=CAVEAT,
+        made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        files=sorted(data),
+    )
+
+
+def script_json(value: Any) -> str:
+    """JSON that can stand in a script element: no text in it can end the element."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _study(key: str, c: Comparison, prefix: str) -> tuple[_Study, dict[str, Any]]:
+    figures = {
+        "change": [("", "change", plots.change_bars(c))],
+        "shares": [("", "shares", plots_maps.share_map(c))],
+        "course": [(label, "evolution", plots.share_course(c, label)) for label in c.chosen],
+        "gradients": [("", "gradients", plots.balance_bars(c))],
+        "conflicts": [
+            (label, "conflicts", plots_maps.conflict_matrix(c, label)) for label in c.chosen
+        ],
+        "importance": [("", "importance", plots_maps.importance_map(c))],
+        "what_if": [("", "what_if", plots.what_if_bars(c))],
+    }
+    made = {
+        group: [
+            _Figure(f"{key}-{group}-{i}", caption, f"{prefix}{csv}.csv", spec)
+            for i, (caption, csv, spec) in enumerate(entries)
+            if spec is not None
+        ]
+        for group, entries in figures.items()
+    }
+    free = explorer(c)
+    study = _Study(
+        key=key,
+        prefix=prefix,
+        comparison=c,
+        block=c.best.loss_block() if c.best is not None and c.best.content["stages"] else None,
+        score_note=_score_note(c),
+        advice=advise(c),
+        answer=answer_table(c),
+        errors=error_table(c),
+        balance=balance_table(c),
+        styles=term_styles(c.terms),
+        figures=made,
+        has_pareto=free is not None and free["pareto"] is not None,
+        has_explorer=free is not None and bool(free["weights"]),
+        provenance=_provenance(c),
+    )
+    drawn = {
+        "figures": {figure.id: figure.spec for group in made.values() for figure in group},
+        "explorer": free,
+        "study": c.source.is_study,
+    }
+    return study, drawn
+
+
+def _score_note(c: Comparison) -> str:
+    """What the score is, in words; empty without an objective."""
+    objective = c.best.content.get("objective") if c.best is not None else None
+    if objective is None:
+        return ""
+    names = [QUANTITIES[n].title if n in QUANTITIES else n for n in objective["metrics"]]
+    return (
+        "Smaller is better. The score is the geometric mean of the "
+        f"{objective['statistic'].upper()} of {', '.join(names)}, each divided by its standard "
+        "deviation in the training set."
+    )
+
+
+def _provenance(c: Comparison) -> list[tuple[str, str]]:
+    """Where the best trial's numbers come from."""
+    if c.best is None:
+        return []
+    content = c.best.content
+    objective = content.get("objective", {})
+    entries = [
+        ("folder", str(c.best.folder)),
+        ("seed", content.get("seed")),
+        ("device", content.get("device")),
+        ("precision", content.get("dtype")),
+        ("parameters of the model", content.get("n_parameters")),
+        ("objective", f"{objective.get('statistic')} of {', '.join(objective.get('metrics', []))}"),
+        ("finished", content.get("finished")),
+        ("git commit", content.get("git_commit")),
+        ("versions", ", ".join(f"{k} {v}" for k, v in (content.get("versions") or {}).items())),
+    ]
+    return [(name, str(value)) for name, value in entries if value not in (None, "")]
+
+
+def _plotly() -> str:
+    """plotly.js, as plotly's package ships it."""
+    script = files("plotly").joinpath("package_data/plotly.min.js").read_text(encoding="utf-8")
+    # Inside a script element only an end tag needs care; in a string or comment \/ means /.
+    return script.replace("</script", "<\\/script")
+
+
+def _digest(script: str) -> str:
+    hashed = hashlib.sha256(script.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(hashed).decode('ascii')}'"

@@ -1,0 +1,242 @@
+"""The page's tables: cells with a text to read and a value to sort by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from sweep.report.comparison.comparison import Comparison
+from sweep.report.comparison.trial_table import metric_keys
+from sweep.report.names import SPLITS, metric_of
+from sweep.report.numbers import change, number, percent
+
+__all__ = ["Cell", "Column", "Table", "answer_table", "balance_table", "error_table", "study_table"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: What is read.
+        value: What the column is sorted by; empty: last in any order.
+        note: Smaller text behind, such as a change.
+        tone: ``good``, ``bad`` or empty.
+        title: Text that appears on hovering.
+    """
+
+    text: str
+    value: str = ""
+    note: str = ""
+    tone: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; numbers stand right, and are sorted as numbers."""
+
+    title: str
+    unit: str = ""
+    is_number: bool = True
+    title_text: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page.
+
+    Attributes:
+        caption: What it shows.
+        columns: Its columns.
+        rows: Its rows.
+        row_classes: Class of each row: the state of a trial, and ``best`` and the like.
+    """
+
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    row_classes: Sequence[str] = field(default_factory=list)
+
+
+_MAX_TONE = 0.005  # a change below half a percent is neither good nor bad
+
+
+def answer_table(c: Comparison) -> Table | None:
+    """Errors of the baseline, the balanced and the best weights, each metric and split a row."""
+    baseline = c.source.baseline
+    shown = {role: c.source.label(trial) for role, trial in c.source.study.references.items()}
+    if baseline is not None and "default" not in shown:
+        shown = {c.source.baseline_name: c.source.label(baseline), **shown}
+    if not shown:
+        return None
+    columns = [Column("", is_number=False), Column("data", is_number=False)]
+    columns += [
+        Column(role, f"trial {label}" if c.source.is_study else label)
+        for role, label in shown.items()
+    ]
+    rows = []
+    for key in metric_keys(c.trials):
+        metric = metric_of(key)
+        for split, title in SPLITS.items():
+            name = f"{split}.{key}"
+            if all(math.isnan(c.value(label, name)) for label in shown.values()):
+                continue
+            cells = [_measure(c, label, name) for label in shown.values()]
+            rows.append([Cell(metric.with_unit, metric.title), Cell(title, title), *cells])
+    return Table("Errors of the weights that matter", columns, rows)
+
+
+def error_table(c: Comparison) -> Table:
+    """All trials with their errors."""
+    keys = [
+        (split, key)
+        for key in metric_keys(c.trials)
+        for split in SPLITS
+        if f"{split}.{key}" in c.trials
+    ]
+    columns = [Column("trial", is_number=c.source.is_study), Column("rank"),
+               Column("state", is_number=False)]  # fmt: skip
+    for split, key in keys:
+        metric = metric_of(key)
+        columns.append(Column(f"{metric.title}, {SPLITS[split]}", metric.unit))
+    columns += [Column("time", "s"), Column("reason", is_number=False)]
+    rows = []
+    for label, row in c.rows.items():
+        cells = [*_head(c, label), _state(row)]
+        cells += [_measure(c, label, f"{split}.{key}") for split, key in keys]
+        seconds = row.get("seconds", math.nan)
+        reason = str(row["reason"])
+        cells += [_number(seconds, digits=3),
+                  Cell(_shortened(reason), reason, title=reason)]  # fmt: skip
+        rows.append(cells)
+    return _without_empty(Table("Errors of all trials", columns, rows, _row_classes(c)))
+
+
+def balance_table(c: Comparison) -> Table:
+    """All trials with their weights and the balance in the last epoch."""
+    columns = [Column("trial", is_number=c.source.is_study), Column("rank"), Column("score")]
+    columns += [Column(name) for name in c.parameters.values()]
+    columns += [
+        Column("effective terms", title_text="exponential of the entropy of the shares"),
+        Column("largest term", is_number=False),
+        Column("starved", is_number=False, title_text="below 1 % of the loss"),
+    ]
+    rows = []
+    for label, row in c.rows.items():
+        cells = [*_head(c, label), _number(c.value(label, "valid.score"))]
+        for key in c.parameters:
+            value = row[f"param.{key}"]
+            as_number = pd.to_numeric(value, errors="coerce")
+            cells.append(
+                _number(float(as_number)) if pd.notna(as_number)
+                else Cell("" if value is None else str(value), "" if value is None else str(value))
+            )  # fmt: skip
+        balance = c.balance(label)
+        if balance is None:
+            cells += [Cell(""), Cell(""), Cell("")]
+        else:
+            share = balance.shares[balance.dominant]
+            words = f"{balance.dominant}, {percent(share)}"
+            cells += [
+                Cell(f"{balance.effective_terms:.1f} of {len(balance.active)}",
+                     repr(balance.effective_terms)),
+                Cell(f"{words}: dominates" if balance.dominating else words, words,
+                     tone="bad" if balance.dominating else ""),
+                Cell(", ".join(balance.starved) or "none", ", ".join(balance.starved)),
+            ]  # fmt: skip
+        rows.append(cells)
+    caption = "Searched values, and the balance in the last epoch" if c.parameters else (
+        "Balance in the last epoch"
+    )  # fmt: skip
+    return _without_empty(Table(caption, columns, rows, _row_classes(c)))
+
+
+def study_table(comparisons: Sequence[Comparison]) -> Table:
+    """The best trial of every study."""
+    keys = list(dict.fromkeys(k for c in comparisons for k in metric_keys(c.trials)))
+    columns = [
+        Column("study", is_number=False),
+        Column("trials"),
+        Column("best trial", is_number=False),
+    ]
+    columns += [Column(f"{metric_of(k).title}, {SPLITS['valid']}", metric_of(k).unit) for k in keys]
+    rows = []
+    for c in comparisons:
+        label = c.source.label(c.best) if c.best is not None else None
+        cells = [Cell(c.source.name, c.source.name),
+                 Cell(f"{len(c.complete)} of {len(c.trials)} complete", str(len(c.complete))),
+                 Cell(label or "none", label or "")]  # fmt: skip
+        cells += [Cell("") if label is None else _measure(c, label, f"valid.{key}") for key in keys]
+        rows.append(cells)
+    return Table("The best of every study; changes against its own baseline", columns, rows)
+
+
+def _head(c: Comparison, label: str) -> list[Cell]:
+    row = c.rows[label]
+    rank = row["rank"]
+    value = str(row["number"]) if c.source.is_study else label
+    return [
+        Cell(label, value, note=str(row["role"])),
+        Cell("" if pd.isna(rank) else f"{rank:.0f}", "" if pd.isna(rank) else f"{rank:.0f}"),
+    ]
+
+
+def _state(row: dict[str, Any]) -> Cell:
+    state = str(row["state"]).lower()
+    epochs, planned = row.get("epochs"), row.get("planned_epochs")
+    if state in ("complete",) or epochs is None or pd.isna(epochs):
+        return Cell(state, state)
+    of = "" if planned is None or pd.isna(planned) else f" of {planned:.0f}"
+    return Cell(state, state, note=f"epoch {epochs:.0f}{of}")
+
+
+def _measure(c: Comparison, label: str, name: str) -> Cell:
+    """An error with its change against the baseline."""
+    value, ratio = c.value(label, name), c.value(label, f"{name}.change")
+    if math.isnan(value):
+        return Cell("")
+    is_baseline = c.source.baseline is not None and c.source.label(c.source.baseline) == label
+    if math.isnan(ratio) or is_baseline:
+        return Cell(number(value), repr(value))
+    tone = "" if abs(ratio) < _MAX_TONE else "good" if ratio < 0 else "bad"
+    return Cell(number(value), repr(value), change(ratio), tone)
+
+
+def _number(value: float | None, *, digits: int = 3) -> Cell:
+    if value is None or pd.isna(value):
+        return Cell("")
+    return Cell(number(float(value), digits), repr(float(value)))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 90 else f"{text[:87]}..."
+
+
+def _row_classes(c: Comparison) -> list[str]:
+    return [
+        " ".join(
+            [
+                "ranked" * pd.notna(row["rank"]),
+                str(row["state"]).lower(),
+                *str(row["role"]).replace(",", " ").split(),
+            ]
+        )
+        for row in c.rows.values()
+    ]
+
+
+def _without_empty(table: Table) -> Table:
+    """The table without columns that no row fills."""
+    keep = [i for i in range(len(table.columns))
+            if not table.rows or any(row[i].text for row in table.rows)]  # fmt: skip
+    return Table(
+        table.caption,
+        [table.columns[i] for i in keep],
+        [[row[i] for i in keep] for row in table.rows],
+        table.row_classes,
+    )

@@ -1,0 +1,1 @@
+"""The search: space, samplers, pruners, objectives, and the parameters of each trial."""

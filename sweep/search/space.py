@@ -1,0 +1,229 @@
+"""The search space of a study: which keys are searched, over what, and from which defaults."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from sweep.config.checks import check_config
+from sweep.errors import InputError, unknown
+from sweep.search.grammar import describe, literal, parse_distribution
+
+__all__ = ["OFF", "ON", "SearchSpace"]
+
+# Parts of the configuration that all trials of a study share, and why.
+_FIXED = {
+    "heads": "all trials of a study have the same data",
+    "objective": "all trials of a study are judged alike",
+    "search": "it describes the study, not a trial",
+}
+
+ON, OFF = "on", "off"
+_WEIGHT = re.compile(r"(?:train_schedule\.(?P<stage>\d+)\.)?loss\.(?P<term>\w+)(?:\.weight)?")
+_TERM = re.compile(r"(train_schedule\.\d+\.)?loss\.\w+")
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What a study searches.
+
+    A key that names a whole term with ``choice(on, off)`` is a switch: off means weight 0, and the
+    searched keys inside the term have no value then.
+
+    Attributes:
+        distributions: For every searched config key its Optuna distribution, switches first.
+        fixed: Overrides that hold for all trials.
+    """
+
+    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
+    fixed: list[str] = field(default_factory=list)
+
+    @classmethod
+    def parse(cls, params: Mapping[str, Any], arguments: Sequence[str]) -> SearchSpace:
+        """Read ``hydra.sweeper.params`` and the command line, which takes precedence.
+
+        Raises:
+            InputError: if a sweep is not valid, or nothing is searched.
+        """
+        parser = OverridesParser.create()
+        texts = [f"{key}={value}" for key, value in params.items()]
+        entries: dict[str, Override] = {}
+        for text in [*texts, *arguments]:
+            try:
+                override = parser.parse_override(text)
+            except HydraException as error:
+                raise InputError(
+                    f"hydra.sweeper.params: cannot read '{text}': {' '.join(str(error).split())}"
+                ) from error
+            entries[override.key_or_group] = override
+        found = {
+            key: parse_distribution(key, override)
+            for key, override in entries.items()
+            if override.is_sweep_override()
+        }
+        if not found:
+            raise InputError(
+                "hydra.sweeper.params: the search space is empty; name at least one key there or "
+                "on the command line, for example 'loss.forces.weight=tag(log, interval(1, 1000))'"
+            )
+        fixed = [
+            str(override.input_line)
+            for override in entries.values()
+            if not override.is_sweep_override()
+        ]
+        switches = {key: dist for key, dist in found.items() if _is_switch(key, dist)}
+        return cls({**switches, **found}, fixed)
+
+    @property
+    def switches(self) -> list[str]:
+        """The keys that turn a term on or off."""
+        return [key for key, dist in self.distributions.items() if _is_switch(key, dist)]
+
+    @property
+    def weights(self) -> dict[str, tuple[int | None, str]]:
+        """The keys of weights, each with its stage (None: the composed loss) and its term."""
+        found = {key: match for key in self.distributions if (match := _WEIGHT.fullmatch(key))}
+        return {
+            key: (None if match["stage"] is None else int(match["stage"]), match["term"])
+            for key, match in found.items()
+            if key not in self.switches
+        }
+
+    def is_searched(self, key: str, params: Mapping[str, Any]) -> bool:
+        """Whether ``key`` has a value in a trial whose switches stand as in ``params``."""
+        return not any(
+            key.startswith(f"{switch}.") and params.get(switch) == OFF for switch in self.switches
+        )
+
+    def defaults(self, cfg: DictConfig) -> dict[str, Any]:
+        """The configured values of the searched keys: the parameters of trial 0.
+
+        Raises:
+            InputError: if a key names nothing in the configuration, or its configured value lies
+                outside its range.
+        """
+        params: dict[str, Any] = {}
+        for key in self.distributions:
+            if self.is_searched(key, params):
+                params[key] = self._default(key, cfg)
+        return params
+
+    def _default(self, key: str, cfg: DictConfig) -> Any:
+        where = f"hydra.sweeper.params['{key}']"
+        if reason := _FIXED.get(key.partition(".")[0]):
+            raise InputError(f"{where}: cannot be searched: {reason}")
+        node: Any = cfg
+        walked: list[str] = []
+        for part in key.split("."):
+            options = {str(option): option for option in node} if OmegaConf.is_dict(node) else {}
+            if part not in options:
+                inside = f"key in '{'.'.join(walked)}'" if walked else "key"
+                raise InputError(unknown(inside, part, options, where=where))
+            node = node[options[part]]
+            walked.append(part)
+        distribution = self.distributions[key]
+        if key in self.switches:
+            node = ON if (node.weight if OmegaConf.is_dict(node) else node) else OFF
+        if not isinstance(node, str | int | float | bool | None):
+            hint = "; to turn it on or off: choice(on, off)" if _TERM.fullmatch(key) else ""
+            raise InputError(f"{where}: names a group of keys, not a value{hint}")
+        if not _contains(distribution, node):
+            raise InputError(
+                f"{where}: the configured value {node}, which trial 0 trains, is not in the "
+                f"search space {describe(distribution)}"
+            )
+        return node
+
+    def check(self, cfg: DictConfig) -> None:
+        """Check the configuration at the ends and inside of every range, and at every choice.
+
+        Raises:
+            InputError: if the configuration is not valid there.
+        """
+        for key, distribution in self.distributions.items():
+            for value in _samples(distribution):
+                trial = cfg.copy()
+                try:
+                    self.apply({key: value}, trial)
+                    check_config(trial)
+                except (InputError, OmegaConfBaseException) as error:
+                    raise InputError(
+                        f"hydra.sweeper.params['{key}']: {describe(distribution)} holds {value}: "
+                        f"{str(error).splitlines()[0]}"
+                    ) from error
+
+    def clip(self, key: str, value: float) -> float:
+        """``value`` moved to the nearest one in the range of ``key``."""
+        distribution = self.distributions[key]
+        if isinstance(distribution, CategoricalDistribution):
+            numbers = [c for c in distribution.choices if isinstance(c, int | float) and c > 0]
+            return min(numbers, key=lambda choice: abs(math.log(choice / value)))
+        assert isinstance(distribution, FloatDistribution | IntDistribution)
+        value = min(max(value, distribution.low), distribution.high)
+        if distribution.step is None:
+            return value
+        steps = round((value - distribution.low) / distribution.step)
+        return min(distribution.low + steps * distribution.step, distribution.high)
+
+    def apply(self, params: Mapping[str, Any], cfg: DictConfig) -> list[str]:
+        """Set the parameters of a trial in its configuration.
+
+        Returns:
+            The same as Hydra's overrides.
+        """
+        overrides = []
+        for key, given in params.items():
+            target, value = key, given
+            if key in self.switches:
+                if given == ON:
+                    continue
+                whole = OmegaConf.is_dict(OmegaConf.select(cfg, key))
+                target, value = f"{key}.weight" if whole else key, 0.0
+            OmegaConf.update(cfg, target, value)
+            overrides.append(f"{target}={literal(value)}")
+        return overrides
+
+    def describe(self) -> dict[str, str]:
+        """The space as text, for records and comparisons."""
+        return {key: describe(dist) for key, dist in sorted(self.distributions.items())}
+
+
+def _is_switch(key: str, distribution: BaseDistribution) -> bool:
+    return (
+        _TERM.fullmatch(key) is not None
+        and isinstance(distribution, CategoricalDistribution)
+        and set(distribution.choices) <= {ON, OFF}
+    )
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and distribution._contains(float(value))
+
+
+def _samples(distribution: BaseDistribution) -> Sequence[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high = distribution.low, distribution.high
+    if isinstance(distribution, IntDistribution) or distribution.step is not None:
+        return low, high
+    # Between the ends, and not a whole number: an integer key refuses it.
+    return low, high, low + (high - low) / math.pi

@@ -1,0 +1,212 @@
+"""Which trial a worker trains next: exactly ``n_trials`` are finished, and none is lost.
+
+A worker holds the lease of the trial that it trains. A trial that Optuna calls RUNNING while its
+lease is free was left by a worker that died or was stopped: the next worker continues it, in the
+same folder and under the same number.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from sweep.errors import TrainingError
+from sweep.locks import locked
+from sweep.search.objectives import SCORE
+from sweep.study.leases import Lease, Leases
+
+__all__ = ["EXHAUSTED", "FEASIBLE", "Claim", "TrialQueue"]
+
+FEASIBLE = "feasible"  # user attribute: False for a trial that breaks a constraint
+EXHAUSTED = "exhausted"  # user attribute of a study: there is nothing left to try
+_SURPLUS = "surplus"
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+_POLL_SECONDS = 1.0
+
+
+@dataclass
+class Claim:
+    """A trial to train, and the lease that says so."""
+
+    trial: Trial
+    lease: Lease
+
+
+class TrialQueue:
+    """Hands out the trials of a study.
+
+    Args:
+        study: The study.
+        folder: Folder of the study.
+        sampler: Makes the sampler of a trial from the trial's number. With one sampler of their own
+            each, two workers would draw the same points, and a resumed one would draw others.
+        n_trials: Number of trials to finish in total, complete or pruned; None: those enqueued.
+        max_failure_rate: Largest share of failed trials among ``n_trials``.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        folder: Path,
+        sampler: Callable[[int], optuna.samplers.BaseSampler],
+        *,
+        n_trials: int | None,
+        max_failure_rate: float,
+    ) -> None:
+        self.study = study
+        self._sampler = sampler
+        self._n_trials = n_trials
+        self.lock_path = folder / "locks" / "queue.lock"
+        self._leases = Leases(folder / "leases")
+        self._max_failure_rate = max_failure_rate
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials to finish in total."""
+        return self._n_trials if self._n_trials is not None else self._wanted(self.trials())
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials, in the order of their numbers."""
+        return self.study.get_trials(deepcopy=False)
+
+    def finished(self) -> list[FrozenTrial]:
+        """The trials that are complete or pruned."""
+        return self.study.get_trials(deepcopy=False, states=_FINISHED)
+
+    def is_at_work(self, number: int) -> bool:
+        """Whether someone trains a trial."""
+        return self._leases.is_held(number)
+
+    def is_done(self) -> bool:
+        """Whether nothing is left to do: all trials are finished, or all that there can be."""
+        return self._is_done(self.trials(), self._is_exhausted())
+
+    def standing(self) -> tuple[int, tuple[float, int] | None]:
+        """Number of finished trials, and score and number of the best complete, feasible one."""
+        finished = self.finished()
+        scores = [
+            (float(trial.user_attrs[SCORE]), trial.number)
+            for trial in finished
+            if trial.state == TrialState.COMPLETE
+            and SCORE in trial.user_attrs
+            and trial.user_attrs.get(FEASIBLE, True)
+        ]
+        return len(finished), min(scores, default=None)
+
+    def claim(self, stopped: Callable[[], bool]) -> Claim | None:
+        """The next trial; waits while others train the last ones.
+
+        Returns:
+            None when the study is done or ``stopped`` says so.
+
+        Raises:
+            TrainingError: if too many trials failed.
+        """
+        while not stopped():
+            with locked(self.lock_path):
+                # Both are read once: to a database every look is several queries.
+                trials, exhausted = self.trials(), self._is_exhausted()
+                self._check_failures(trials)
+                if self._is_done(trials, exhausted):
+                    return None
+                if claim := self._take_over(trials) or self._ask(trials, exhausted):
+                    return claim
+            self.wait(stopped)
+        return None
+
+    def wait(self, stopped: Callable[[], bool]) -> bool:
+        """Wait a moment; returns whether the user wants to stop."""
+        if not stopped():
+            time.sleep(_POLL_SECONDS)
+        return stopped()
+
+    def check_failures(self) -> None:
+        """Make sure that not too many trials failed.
+
+        Raises:
+            TrainingError: if so, with the reason of the last.
+        """
+        self._check_failures(self.trials())
+
+    def _check_failures(self, trials: list[FrozenTrial]) -> None:
+        if self._n_trials is None:
+            return
+        failed = [t for t in trials if t.state == TrialState.FAIL and _SURPLUS not in t.user_attrs]
+        most = self._max_failure_rate * self._n_trials
+        if len(failed) > most:
+            last = failed[-1]
+            raise TrainingError(
+                f"{len(failed)} trials failed, hydra.sweeper.max_failure_rate allows "
+                f"{math.floor(most)} of {self._n_trials}; trial {last.number}: "
+                f"{last.user_attrs.get('reason', 'unknown reason')}"
+            )
+
+    def _wanted(self, trials: list[FrozenTrial]) -> int:
+        if self._n_trials is not None:
+            return self._n_trials
+        return sum(trial.state != TrialState.FAIL for trial in trials)
+
+    def _is_done(self, trials: list[FrozenTrial], exhausted: bool) -> bool:
+        if sum(trial.state in _FINISHED for trial in trials) >= self._wanted(trials):
+            return True
+        return exhausted and not any(trial.state == TrialState.RUNNING for trial in trials)
+
+    def _take_over(self, trials: list[FrozenTrial]) -> Claim | None:
+        """A trial that someone left."""
+        for frozen in trials:
+            if frozen.state != TrialState.RUNNING:
+                continue
+            lease = self._leases.take(frozen.number)
+            if lease is None:
+                continue
+            if self.trials()[frozen.number].state != TrialState.RUNNING:
+                lease.release()  # its holder finished it after the list was read
+                continue
+            self.study.sampler = self._sampler(frozen.number)
+            trial = Trial(self.study, frozen._trial_id)
+            if not self._is_surplus(trial):
+                return Claim(trial, lease)
+            self._drop(trial, lease)
+        return None
+
+    def _ask(self, trials: list[FrozenTrial], exhausted: bool) -> Claim | None:
+        """A new trial, if there is room for one."""
+        n_begun = sum(trial.state in (*_FINISHED, TrialState.RUNNING) for trial in trials)
+        if n_begun >= self._wanted(trials) or exhausted:
+            return None
+        # An enqueued trial has its number already; for it any sampler will do.
+        self.study.sampler = self._sampler(len(trials))
+        trial = self.study.ask()
+        lease = self._leases.take(trial.number)
+        if lease is None:  # another node's worker, who does not see our lock, was faster
+            return None
+        if not self._is_surplus(trial):
+            return Claim(trial, lease)
+        self._drop(trial, lease)
+        return None
+
+    def _is_surplus(self, trial: Trial) -> bool:
+        """Whether it is one too many.
+
+        Workers on several nodes, who may not see each other's lock, can begin too many; so can one
+        who asks a database again after it lost the first answer.
+        """
+        if self._n_trials is None or trial.number < self._n_trials:
+            return False
+        before = [t for t in self.trials()[: trial.number] if t.state != TrialState.FAIL]
+        return len(before) >= self._n_trials
+
+    def _drop(self, trial: Trial, lease: Lease) -> None:
+        trial.set_user_attr(_SURPLUS, True)
+        self.study.tell(trial, state=TrialState.FAIL)
+        lease.release()
+
+    def _is_exhausted(self) -> bool:
+        return bool(self.study.user_attrs.get(EXHAUSTED))

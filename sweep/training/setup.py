@@ -1,0 +1,235 @@
+"""What all trials of a study share: graphs and model, built once per process."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+import losses
+from sweep.config.checks import model_settings
+from sweep.data.dataset import DataSet
+from sweep.data.graphs.build import build_graphs
+from sweep.data.graphs.graphs import Graphs, batches
+from sweep.data.statistics import model_statistics, reference_deviations
+from sweep.data.table import tabulate
+from sweep.errors import InputError
+from sweep.models import DataStatistics, build
+from sweep.quantities import QUANTITIES
+from sweep.training.metrics import evaluate
+
+__all__ = ["Context"]
+
+Batch = tuple[Mapping[str, Tensor], bool]
+
+
+class Context:
+    """Graphs on the device, the model and its initial parameters.
+
+    Args:
+        cfg: The configuration.
+        dataset: The data that it names.
+
+    Attributes:
+        dataset: The data.
+        device: Where everything is.
+        dtype: Of parameters and labels.
+        model: The model; :meth:`reset` gives it its initial parameters back.
+        scales: Standard deviation of every quantity's reference in the training set.
+        objective: Names of the quantities that the score is made of.
+
+    Raises:
+        InputError: if the device is not there, or the labels do not fit model or objective.
+    """
+
+    _current: ClassVar[tuple[dict[str, Any], DataSet, Context] | None] = None
+
+    def __init__(self, cfg: DictConfig, dataset: DataSet) -> None:
+        trainer = cfg.trainer
+        torch.set_num_threads(trainer.num_threads)
+        self.dataset = dataset
+        self.device = _device(trainer.device)
+        self.dtype = getattr(torch, trainer.default_dtype)
+        self.batch_size: int = trainer.batch_size
+        self.valid_batch_size: int = trainer.valid_batch_size
+        settings = model_settings(cfg)
+        self._graphs: dict[str, Graphs] = {}
+        for split, configurations in dataset.splits():
+            for configuration in configurations:
+                settings.check_configuration(configuration)
+            self._graphs[split] = build_graphs(
+                configurations,
+                elements=dataset.elements,
+                r_max=settings.r_max,
+                multipoles_max_l=settings.multipoles_max_l,
+                dtype=self.dtype,
+                device=self.device,
+            )
+        shared = model_statistics(dataset.train, dataset.atomic_energies)
+        statistics = DataStatistics(
+            avg_num_neighbors=self._graphs["train"].avg_num_neighbors or 1.0,
+            **dataclasses.asdict(shared),
+        )
+        self.model = build(
+            settings,
+            statistics,
+            seed=cfg.seed,
+            dtype=self.dtype,
+            device=self.device,
+            enable_cueq=trainer.enable_cueq,
+        )
+        self.model.prepare(self.batches("train"))
+        self._initial = {key: value.clone() for key, value in self.model.state_dict().items()}
+        for graphs in self._graphs.values():
+            self._attach_reference(graphs)
+        self.scales = reference_deviations(
+            dataset.train,
+            dataset.atomic_energies,
+            n_multipoles=(settings.multipoles_max_l + 1) ** 2,
+        )
+        if "esps_dft" in self.model.outputs:
+            labelled = self._labelled_potentials()
+            if labelled.numel():
+                self.scales["esps"] = float(labelled.double().std(correction=0))
+        self.objective = list(cfg.objective.metrics)
+        # Quantities that trials are judged by, and the first key that says so.
+        self.judged = {
+            name: f"objective.{key}"
+            for key in ("constraints", "minimize", "metrics")
+            for name in cfg.objective[key]
+            if name != "score" and (key != "constraints" or cfg.objective[key][name] is not None)
+        }
+        self._check_objective()
+
+    @classmethod
+    def get(cls, cfg: DictConfig, dataset: DataSet) -> Context:
+        """The context of a configuration: the last one if only weights and the like differ."""
+        parts: Any = OmegaConf.to_container(cfg, resolve=True)
+        key = {name: parts[name] for name in ("heads", "model", "trainer", "objective", "seed")}
+        if cls._current is None or cls._current[0] != key or cls._current[1] is not dataset:
+            cls._current = None  # frees the old one before the new one is built
+            cls._current = (key, dataset, cls(cfg, dataset))
+        return cls._current[2]
+
+    def reset(self) -> None:
+        """Give the model its initial parameters."""
+        self.model.load_state_dict(self._initial)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trained parameters."""
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+    @property
+    def device_name(self) -> str:
+        """The device in words."""
+        if self.device.type == "cuda":
+            return f"{self.device}: {torch.cuda.get_device_name(self.device)}"
+        return f"cpu: {platform.processor() or platform.machine()}"
+
+    def has_split(self, split: str) -> bool:
+        """Whether there are configurations of ``train``, ``valid`` or ``test``."""
+        return split in self._graphs
+
+    def batches(self, split: str, *, seed: int | None = None, epoch: int = 0) -> Iterator[Batch]:
+        """Pairs of a batch and whether it is periodic; ``seed`` shuffles, anew every epoch."""
+        size = self.batch_size if split == "train" else self.valid_batch_size
+        for batch in batches(self._graphs[split], size, shuffle_seed=seed, epoch=epoch):
+            yield batch.tensors, batch.periodic
+
+    def balance_batch(self) -> Batch:
+        """The batch on which gradients of terms are compared: the same one every time."""
+        graphs = self._graphs["train"]
+        batch = next(batches(graphs, self.valid_batch_size, shuffle_seed=0))
+        return batch.tensors, batch.periodic
+
+    def quantities(self, options: Mapping[str, Any]) -> list[str]:
+        """Quantities that are labelled in the training set and that the model predicts.
+
+        Args:
+            options: Of a stage, for the model's call.
+        """
+        return [
+            name
+            for name in QUANTITIES
+            if name in self.scales and self.reason_against(name, options) is None
+        ]
+
+    def reason_against(self, quantity: str, options: Mapping[str, Any]) -> str | None:
+        """Why the model does not predict a quantity with these options; None if it does."""
+        output = QUANTITIES[quantity].pred
+        # the one quantity that is no output of its own
+        output = "density_coefficients" if output == "total_charge" else output
+        return self.model.reason_against(output, **options)
+
+    def evaluate(
+        self, split: str, loss: losses.WeightedLoss, options: Mapping[str, Any]
+    ) -> dict[str, float]:
+        """Measure the model on a split: see :func:`sweep.training.metrics.evaluate`."""
+        return evaluate(
+            partial(self.model, **options),
+            self.batches(split),
+            loss,
+            quantities=self.quantities(options),
+            compute_stress=self.needs_stress(loss),
+        )
+
+    def needs_stress(self, loss: losses.WeightedLoss) -> bool:
+        """Whether stresses must be computed: a term or a validated quantity needs them."""
+        in_terms = any("stress" in losses.get(name).outputs for name in loss.active)
+        return in_terms or ("stress" in self.scales and "stress" in self.model.outputs)
+
+    def _attach_reference(self, graphs: Graphs) -> None:
+        """Put what the model makes of the labels into all batches to come."""
+        parts: dict[str, list[Tensor]] = {}
+        for batch in batches(graphs, self.valid_batch_size):
+            found = self.model.reference(batch.tensors, periodic=batch.periodic)
+            if not found:
+                return
+            for name, value in found.items():
+                parts.setdefault(name, []).append(value)
+        for name, values in parts.items():
+            graphs.attach(name, torch.cat(values))
+
+    def _labelled_potentials(self) -> Tensor:
+        """Reference potentials of the training set where they are labelled, shape [n_atoms]."""
+        graphs = self._graphs["train"]
+        table = tabulate(graphs.configurations)
+        labelled = np.repeat(table.graphs("electrostatic_potentials_weight") > 0, table.n_atoms)
+        potentials = graphs.attached("esps_dft")
+        return potentials[torch.from_numpy(labelled).to(potentials.device)]
+
+    def _check_objective(self) -> None:
+        """What trials are judged by must be measured."""
+        measurable = self.quantities({})
+        for name, key in self.judged.items():
+            where = f"{key}: '{name}'"
+            if name not in measurable:
+                raise InputError(
+                    f"{where} cannot be measured: it has no label in the training set or the "
+                    f"model does not return it; there are: {', '.join(measurable)}"
+                )
+            weight = QUANTITIES[name].weight
+            if not (self.dataset.valid.graphs(weight) > 0).any():
+                raise InputError(f"{where} has no label in the validation set")
+            if name in self.objective and not self.scales[name] > 0:
+                raise InputError(
+                    f"{where} has the same value everywhere in the training set, so its error has "
+                    "no scale"
+                )
+
+
+def _device(name: str) -> torch.device:
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise InputError(f"trainer.device: '{name}' is not there; torch sees {count} GPUs")
+    return device

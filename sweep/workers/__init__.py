@@ -1,0 +1,1 @@
+"""Running n processes that work on a study."""

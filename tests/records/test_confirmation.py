@@ -1,0 +1,174 @@
+"""Trainings with other seeds: mean, spread, and whether the gain is beyond the noise."""
+
+import json
+
+import pytest
+from scipy import stats
+
+from sweep.files import write_json
+from sweep.records.confirmation import read_confirmation, write_confirmation
+from sweep.records.spread import Spread, welch
+from sweep.report.terminal.confirmation import print_confirmation
+
+DEFAULT, GOOD = [0.50, 0.52, 0.48], [0.40, 0.41, 0.39]
+
+
+@pytest.fixture
+def repeat(tmp_path):
+    """Write a training with another seed."""
+
+    def make(number, seed, score=None, *, state="COMPLETE", test=True, **content):
+        metrics = {}
+        if score is not None:
+            metrics["valid"] = {"score": score, "rmse_forces": score / 10, "mae_forces": score / 20}
+            if test:
+                metrics["test"] = {"score": 1.1 * score, "rmse_forces": score / 9}
+        write_json(
+            tmp_path / "confirm" / f"{number:04d}-seed{seed}" / "trial.json",
+            {
+                "number": number, "seed": seed, "state": state, "score": score,
+                "metrics": metrics, "reason": None,
+                "objective": {"metrics": ["forces"], "statistic": "rmse"}, **content,
+            },
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def confirm(repeat, make_trial, tmp_path):
+    """Write a search and all trainings of some of its trials."""
+
+    def make(scores, search=(), **more):
+        for number, factor in search:
+            make_trial(number, factor=factor, role="default" if number == 0 else None)
+        for number, values in scores.items():
+            for i, value in enumerate(values):
+                repeat(number, i + 1, value, **more)
+        return read_confirmation(tmp_path)
+
+    return make
+
+
+def test_a_study_without_confirmation_has_none(study_folder):
+    assert read_confirmation(study_folder) is None
+
+
+def test_a_gain_beyond_the_noise(confirm):
+    found = confirm({0: DEFAULT, 7: GOOD})
+    (text,) = found.sentences
+    own, reference = ([1.1 * v for v in values] for values in (GOOD, DEFAULT))
+    p = stats.ttest_ind(own, reference, equal_var=False, alternative="less").pvalue
+    assert found.p_value(found.others[0]) == pytest.approx(p)
+    assert found.is_beyond_noise is True
+    assert text == (
+        "trial 7 beats the default by 20 % on the test set (score 0.440 ± 0.011 against "
+        f"0.550 ± 0.022, 3 seeds): beyond the noise, p = {p:.2g}"
+    )
+
+
+def test_a_gain_within_the_noise(confirm):
+    found = confirm({0: [0.50, 0.60, 0.40], 7: [0.45, 0.55, 0.38]})
+    assert found.is_beyond_noise is False
+    (text,) = found.sentences
+    assert "trial 7 beats the default by 8.0 %" in text
+    assert "): not beyond the noise, p = 0.3" in text
+
+
+def test_no_gain_at_all(confirm):
+    found = confirm({0: GOOD, 7: DEFAULT})
+    assert "trial 7 is worse than the default by 25 %" in found.sentences[0]
+    assert found.sentences[0].endswith("not beyond the noise, p = 1")
+
+
+def test_the_validation_set_judges_without_a_test_set(confirm):
+    found = confirm({0: DEFAULT, 7: GOOD}, test=False)
+    assert found.split == "valid"
+    assert "on the validation set (score 0.400 ± 0.010 against 0.500 ± 0.020" in found.sentences[0]
+
+
+def test_candidates_stand_in_the_order_of_the_search(confirm):
+    search = [(0, 1.0), (3, 0.6), (5, 0.5), (9, 0.7)]
+    found = confirm({0: DEFAULT, 3: GOOD, 5: [0.45, 0.46, 0.44], 9: DEFAULT}, search)
+    assert [c.number for c in found.candidates] == [0, 5, 3, 9]
+    assert "trial 5 beats the default" in found.sentences[0]
+    assert found.sentences[1] == (
+        "trial 3 is better on average than trial 5, the best of the search: 0.440 ± 0.011 against "
+        "0.495 ± 0.011"
+    )
+
+
+def test_another_that_is_better_within_the_noise(confirm):
+    search = [(0, 1.0), (3, 0.6), (5, 0.5)]
+    found = confirm({0: DEFAULT, 3: [0.39, 0.41, 0.40], 5: [0.40, 0.42, 0.41]}, search)
+    assert found.sentences[1].endswith(", within the noise")
+
+
+def test_unfinished_trainings_are_told(confirm, repeat, tmp_path):
+    confirm({0: DEFAULT, 7: GOOD[:1], 8: GOOD[:2]})
+    repeat(7, 2, state="RUNNING")
+    repeat(7, 3, state="FAILED", reason="epoch 1: forces is not finite")
+    found = read_confirmation(tmp_path)
+    assert found.is_beyond_noise is None
+    assert found.sentences == [
+        "trial 7 beats the default by 20 % on the test set (score 0.440 against 0.550 ± 0.022, "
+        "1 seed): too few seeds are complete to tell it from noise",
+        "trial 7: 1 of 3 trainings are complete (1 running, 1 failed): epoch 1: forces is not "
+        "finite",
+        "trial 8: 2 of 3 trainings are complete (1 not begun)",
+    ]
+
+
+def test_nothing_is_complete_yet(repeat, tmp_path, capsys):
+    repeat(0, 1, state="RUNNING")
+    repeat(4, 1, state="RUNNING")
+    found = read_confirmation(tmp_path)
+    print_confirmation(found)
+    out = capsys.readouterr().out
+    assert "Trial 4: 0 of 1 trainings are complete (1 running)" in out
+    write_confirmation(found)
+    assert json.loads((tmp_path / "confirmation.json").read_text())["beyond_noise"] is None
+
+
+def test_a_damaged_record_is_left_out_and_told(confirm, repeat, tmp_path):
+    confirm({0: DEFAULT, 7: GOOD})
+    path = tmp_path / "confirm" / "0007-seed3" / "trial.json"
+    path.write_text("{")
+    found = read_confirmation(tmp_path)
+    assert len(found.others[0].repeats) == 2
+    assert f"left out: {path}" in found.sentences[-1]
+
+
+def test_the_file_and_the_table(confirm, tmp_path, capsys):
+    found = confirm({0: DEFAULT, 7: GOOD}, [(0, 1.0), (7, 0.5)])
+    write_confirmation(found)
+    content = json.loads((tmp_path / "confirmation.json").read_text())
+    assert (content["split"], content["trial"], content["beyond_noise"]) == ("test", 7, True)
+    default, best = content["candidates"]
+    assert (default["trial"], default["seeds"], default["p_value"]) == (0, [1, 2, 3], None)
+    assert best["score_in_search"] == pytest.approx(0.1)
+    assert best["states"] == ["COMPLETE"] * 3
+    assert best["valid"]["score"]["values"] == GOOD
+    assert best["valid"]["rmse_forces"]["mean"] == pytest.approx(0.04)
+    assert best["test"]["rmse_forces"]["deviation"] == pytest.approx(0.01 / 9)
+    print_confirmation(found)
+    out = capsys.readouterr().out
+    assert "RMSE, mean ± standard deviation" in out
+    assert "50.0 ± 2.0" in out
+    assert "40.0 ± 1.00 (−20 %)" in out or "40.0 ± 1.0 (−20 %)" in out
+    assert "Trial 7 beats the default by 20 %" in out
+
+
+@pytest.mark.parametrize(
+    ("values", "reference", "p"),
+    [((1.0, 1.0), (2.0, 2.0), 0.0), ((2.0, 2.0), (2.0, 2.0), 1.0), ((1.0,), (2.0, 3.0), None)],
+)
+def test_welch_where_there_is_no_spread(values, reference, p):
+    assert welch(values, reference) == p
+
+
+def test_a_spread():
+    spread = Spread((1.0, 2.0, 3.0))
+    assert (spread.mean, spread.deviation) == (2.0, 1.0)
+    assert Spread((1.0,)).deviation is None
+    assert Spread((0.05,)).text(1000) == "50.0"

@@ -1,0 +1,104 @@
+"""Pareto fronts of any number of objectives, their knees, and the front of a study."""
+
+import numpy as np
+import pytest
+
+from sweep.records.front import front_of, knee, pareto_indices
+
+
+def test_a_front_by_hand():
+    x = np.array([1.0, 2.0, 2.0, 3.0, 0.5, np.nan])
+    y = np.array([5.0, 3.0, 4.0, 3.0, 9.0, 0.0])
+    assert pareto_indices(x, y) == [4, 0, 1]
+
+
+def test_every_point_is_on_the_front_or_beaten():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 200)).round(2)  # with ties
+    front = pareto_indices(x, y)
+    beaten = [
+        any((x[j] <= x[i]) & (y[j] <= y[i]) & ((x[j] < x[i]) | (y[j] < y[i])) for j in range(200))
+        for i in range(200)
+    ]
+    assert not any(beaten[i] for i in front)
+    points = {(x[i], y[i]) for i in front}
+    assert all(beaten[i] or (x[i], y[i]) in points for i in range(200))
+    assert (np.diff(x[front]) > 0).all()
+    assert (np.diff(y[front]) < 0).all()
+
+
+def test_the_knee_of_a_bent_front():
+    assert knee(np.array([0.0, 1.0, 10.0]), np.array([10.0, 1.0, 0.0])) == 1
+    x = np.linspace(0.1, 1, 50)
+    assert x[knee(x, 0.1 / x)] == pytest.approx(np.sqrt(0.1), abs=0.02)
+    # Units do not move it.
+    assert knee(1000 * x, 0.1 / x) == knee(x, 0.1 / x)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [([], []), ([1.0], [1.0]), ([1.0, 2.0], [2.0, 1.0]), ([1.0, 2.0, 3.0], [3.0, 2.9, 1.0])],
+    ids=["empty", "one", "two", "bulging"],
+)
+def test_fronts_without_a_knee(x, y):
+    assert knee(np.array(x), np.array(y)) is None
+
+
+def test_three_objectives():
+    points = np.array([[1, 9, 9], [9, 1, 9], [9, 9, 1], [2, 2, 2], [3, 3, 3], [1, 9, 9]], float)
+    front = pareto_indices(*points.T)
+    assert front == [0, 3, 1, 2] or front == [0, 3, 2, 1]
+    assert front[knee(*points[front].T)] == 3
+    assert knee(*points[:3].T) is None
+
+
+def content(number, energy, forces, *, role=None, state="COMPLETE", minimize=("energy", "forces"),
+            constraints=None):  # fmt: skip
+    return {
+        "number": number, "role": role, "state": state, "score": energy * forces,
+        "objective": {"minimize": list(minimize), "statistic": "mae",
+                      "constraints": constraints or {}},
+        "metrics": {"valid": {"mae_energy": energy, "mae_forces": forces, "rmse_energy": 0.0}},
+    }  # fmt: skip
+
+
+STUDY = [(0, 3.0, 3.0), (1, 1.0, 5.0), (2, 5.0, 1.0), (3, 1.5, 1.5), (4, 4.0, 4.0), (5, 0.1, 0.1)]
+
+
+def study(**more):
+    contents = [content(n, e, f, role="default" if n == 0 else None, **more) for n, e, f in STUDY]
+    contents[5]["state"] = "PRUNED"
+    return contents
+
+
+def test_the_front_of_a_study_of_two_objectives():
+    front = front_of(study())
+    assert [c["number"] for c, _ in front.trials] == [1, 3, 2]
+    assert [values for _, values in front.trials] == [[1.0, 5.0], [1.5, 1.5], [5.0, 1.0]]
+    assert (front.minimize, front.knee) == (("energy", "forces"), 3)
+
+
+def test_the_score_may_be_an_objective():
+    front = front_of(study(minimize=("score", "forces")))
+    assert [(c["number"], values[0]) for c, values in front.trials] == [(3, 2.25), (2, 5.0)]
+    assert front.knee is None
+
+
+def test_what_breaks_a_constraint_is_not_on_the_front():
+    front = front_of(study(constraints={"forces": 1.0, "energy": None}))
+    assert [c["number"] for c, _ in front.trials] == [3, 2]
+
+
+@pytest.mark.parametrize("minimize", [["score"], ["energy"], None])
+def test_a_study_of_one_objective_has_no_front(minimize):
+    contents = study()
+    for c in contents:
+        c["objective"]["minimize"] = minimize
+    assert front_of(contents) is None
+    assert front_of([]) is None
+
+
+def test_a_trial_that_lacks_an_error_is_left_out():
+    contents = study()
+    contents[3]["metrics"]["valid"]["mae_energy"] = None
+    assert [c["number"] for c, _ in front_of(contents).trials] == [1, 0, 2]

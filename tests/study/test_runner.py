@@ -1,0 +1,73 @@
+"""Trials of the search whose worker died at an unlucky moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from sweep.search.optimization import open_study
+from sweep.search.space import SearchSpace
+from sweep.search.suggestion import is_drawn, suggest
+from sweep.study import queue as trials
+from sweep.study.queue import TrialQueue
+from sweep.study.references import BALANCED
+from sweep.study.runner import Search
+
+SPACE = SearchSpace.parse(
+    {"loss.esps.weight": "choice(1, 2)", "loss.forces.weight": "choice(3)"}, []
+)
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrialQueue:
+    monkeypatch.setattr(trials, "_POLL_SECONDS", 0.02)
+    return TrialQueue(
+        open_study(tmp_path, "study"),
+        tmp_path,
+        optuna.samplers.RandomSampler,
+        n_trials=2,
+        max_failure_rate=0.0,
+    )
+
+
+def searching(queue: TrialQueue, folder: Path) -> Search:
+    progress = SimpleNamespace(message=lambda _: None, trial_ended=lambda *_: None)
+    plan = SimpleNamespace(space=SPACE, folder=folder)
+    return Search(SimpleNamespace(plan=plan, queue=queue, progress=progress, stopped=never))
+
+
+def test_a_duplicate_does_not_wait_for_a_trial_that_nobody_trains(queue, tmp_path):
+    params = {"loss.esps.weight": 1, "loss.forces.weight": 3}
+    for _ in range(2):
+        queue.study.enqueue_trial(params)
+    first, second = queue.claim(never), queue.claim(never)
+    suggest(first.trial, SPACE)
+    first.lease.release()  # as the kernel does when its worker dies
+    searching(queue, tmp_path).work_on(second)  # the only worker left
+    second.lease.release()
+    assert [trial.state for trial in queue.trials()] == [TrialState.RUNNING] * 2
+    assert queue.claim(never).trial.number == 0
+
+
+def test_balanced_weights_that_were_half_drawn_are_measured_again(queue, tmp_path, monkeypatch):
+    queue.study.enqueue_trial({}, user_attrs={"role": BALANCED})
+    claim = queue.claim(never)
+    claim.trial.suggest_categorical("loss.esps.weight", [1, 2])
+    assert not is_drawn(claim.trial, SPACE)
+    search = searching(queue, tmp_path)
+    measured = []
+    monkeypatch.setattr(search, "_balance", measured.append)
+    monkeypatch.setattr(search, "_train", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    for _ in range(2):  # the second time they are all there
+        with pytest.raises(OSError, match="disk full"):
+            search.work_on(claim)
+    assert measured == [claim.trial]
+    assert is_drawn(claim.trial, SPACE)
