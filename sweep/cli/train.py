@@ -42,27 +42,27 @@ def train_once(cfg: DictConfig) -> None:
     from sweep.report.terminal.answer import print_trial
     from sweep.training.job import train_trial
     from sweep.training.preflight import preflight
-    from sweep.training.run import EpochReport, Verdict
-    from sweep.training.setup import Context
+    from sweep.training.run import Decision, EpochReport
+    from sweep.training.setup import Setup
     from sweep.workers.display import make_progress
     from sweep.workers.signals import GracefulStop
 
     progress = make_progress(n_trials=1, standing=lambda: (1, None))
     progress.message(f"building graphs and model, then training in {folder}")
-    context = Context.get(cfg, dataset)
-    progress.show(preflight(context, stages))
+    setup = Setup.get(cfg, dataset)
+    progress.show(preflight(setup, stages))
 
     with progress, GracefulStop() as stop:
         progress.trial_started(0, "the configured weights", stages[-1].end + 1)
 
-        def after_epoch(report: EpochReport) -> Verdict:
+        def after_epoch(report: EpochReport) -> Decision:
             progress.epoch(0, report.epoch, report.score, report.shares)
-            return Verdict.STOP if stop.requested else Verdict.CONTINUE
+            return Decision.STOP if stop.requested else Decision.CONTINUE
 
         entries = {"number": 0, "role": "default", "params": {}, "definition": defined}
-        outcome = train_trial(cfg, stages, dataset, folder, after_epoch, entries=entries)
-        progress.trial_ended(0, outcome.state, outcome.score)
+        result = train_trial(cfg, stages, dataset, folder, after_epoch, entries=entries)
+        progress.trial_ended(0, result.state, result.score)
     print_trial(folder)
-    if outcome.state == "STOPPED":
+    if result.state == "STOPPED":
         progress.message(f"stopped; hydra.run.dir={folder} on the command line resumes")
         raise KeyboardInterrupt

@@ -17,12 +17,12 @@ from sweep.errors import TrainingError
 from sweep.search.space import SearchSpace
 from sweep.training.balance import measure_gradients
 from sweep.training.member import Member
-from sweep.training.setup import Context
+from sweep.training.setup import Setup
 
 __all__ = ["balanced_parameters"]
 
 
-def balanced_parameters(cfg: DictConfig, space: SearchSpace, context: Context) -> dict[str, Any]:
+def balanced_parameters(cfg: DictConfig, space: SearchSpace, setup: Setup) -> dict[str, Any]:
     """The default parameters with every searched weight balanced, moved into its range.
 
     Gradients are measured at the initial parameters and after each of the first
@@ -32,14 +32,14 @@ def balanced_parameters(cfg: DictConfig, space: SearchSpace, context: Context) -
     Args:
         cfg: The configuration of trial 0.
         space: The search space.
-        context: Data and model; the model's parameters are reset first.
+        setup: Data and model; the model's parameters are reset first.
 
     Raises:
         TrainingError: if the default weights lead to values that are not finite.
     """
     stages = check_config(cfg)
     params = space.defaults(cfg)
-    norms = _measure(cfg, context, stages)
+    norms = _measure(cfg, setup, stages)
     for key, (index, term) in space.weights.items():
         stage = _first_sharing(stages, cfg) if index is None else stages[index]
         weights = {name: weight for name, weight in stage.weights.items() if weight > 0}
@@ -55,30 +55,28 @@ def balanced_parameters(cfg: DictConfig, space: SearchSpace, context: Context) -
     return params
 
 
-def _measure(
-    cfg: DictConfig, context: Context, stages: list[Stage]
-) -> list[dict[str, torch.Tensor]]:
+def _measure(cfg: DictConfig, setup: Setup, stages: list[Stage]) -> list[dict[str, torch.Tensor]]:
     """For every stage the norm of its terms' raw gradients at each measuring point, [n_points]."""
-    context.reset()
+    setup.reset()
     # Most schedules differ in weights only from stage to stage: what is the same is measured once.
     kinds = [
         ({name: {**term, "weight": 1.0} for name, term in stage.loss.items()}, stage.options)
         for stage in stages
     ]
     distinct = [kind for i, kind in enumerate(kinds) if kind not in kinds[:i]]
-    probes = [(WeightedLoss(terms, context.device), options) for terms, options in distinct]
+    probes = [(WeightedLoss(terms, setup.device), options) for terms, options in distinct]
     points: list[list[torch.Tensor]] = [[] for _ in probes]
 
     def measure() -> None:
         for row, (probe, options) in zip(points, probes, strict=True):
-            row.append(measure_gradients(context, probe, options).raw)
+            row.append(measure_gradients(setup, probe, options).raw)
 
-    loss = WeightedLoss(stages[0].loss, context.device)
-    member = Member(context.model, cast(TrainerConfig, OmegaConf.to_object(cfg.trainer)), stages[0])
+    loss = WeightedLoss(stages[0].loss, setup.device)
+    member = Member(setup.model, cast(TrainerConfig, OmegaConf.to_object(cfg.trainer)), stages[0])
     measure()
     for epoch in range(cfg.search.balance_epochs):
-        for ref, periodic in context.batches("train", seed=cfg.seed, epoch=epoch):
-            member.step(loss, ref, periodic=periodic, stress=context.needs_stress(loss))
+        for ref, periodic in setup.batches("train", seed=cfg.seed, epoch=epoch):
+            member.step(loss, ref, periodic=periodic, stress=setup.needs_stress(loss))
         measure()
     norms = [
         dict(zip(probe.names, torch.stack(row).cpu().unbind(dim=1), strict=True))

@@ -11,7 +11,7 @@ from sweep.errors import LeaseLostError
 from sweep.search.objectives import SCORE
 from sweep.study.confirmation_queue import describe_training, open_confirmation, training_folder
 from sweep.study.queue import Claim
-from sweep.training.run import EpochReport, Verdict
+from sweep.training.run import Decision, EpochReport
 
 if TYPE_CHECKING:
     from sweep.workers.worker import Worker
@@ -47,14 +47,14 @@ class Confirmation:
         reported = set(self.queue.trials()[trial.number].intermediate_values)
         cfg = self._plan.composer.compose(params, subdir, trial.number, seed=seed)
 
-        def after_epoch(report: EpochReport) -> Verdict:
+        def after_epoch(report: EpochReport) -> Decision:
             if report.epoch not in reported:
                 trial.report(report.score, report.epoch)
-            return Verdict.STOP if worker.stopped() else Verdict.CONTINUE
+            return Decision.STOP if worker.stopped() else Decision.CONTINUE
 
         entries = {"number": of, "role": None, "params": params}
         try:
-            outcome = worker.train(claim, cfg, describe_training(of, seed), after_epoch, entries)
+            result = worker.train(claim, cfg, describe_training(of, seed), after_epoch, entries)
         except (OSError, LeaseLostError):
             raise
         except Exception as error:
@@ -64,7 +64,7 @@ class Confirmation:
             worker.progress.trial_ended(trial.number, "FAILED", math.nan)
             worker.progress.message(f"  {reason}")
             return
-        if outcome.state == "COMPLETE":
-            trial.set_user_attr(SCORE, outcome.score)
-            self.queue.study.tell(trial, outcome.score)
-        worker.progress.trial_ended(trial.number, outcome.state, outcome.score)
+        if result.state == "COMPLETE":
+            trial.set_user_attr(SCORE, result.score)
+            self.queue.study.tell(trial, result.score)
+        worker.progress.trial_ended(trial.number, result.state, result.score)

@@ -16,7 +16,7 @@ from sweep.search.suggestion import Given, describe, is_drawn, same_before, sugg
 from sweep.study.duplicates import copy_trial
 from sweep.study.queue import FEASIBLE, Claim
 from sweep.study.references import BALANCED, default_errors
-from sweep.training.run import EpochReport, Outcome, Verdict
+from sweep.training.run import Decision, EpochReport, Result
 
 if TYPE_CHECKING:
     from sweep.workers.worker import Worker
@@ -49,14 +49,14 @@ class Search:
             self._balance(trial)
         try:
             params = self._draw(trial)
-            outcome = self._copy(trial, params) or self._train(claim, params)
-            values = self._judge(trial, outcome)
+            result = self._copy(trial, params) or self._train(claim, params)
+            values = self._judge(trial, result)
         except (OSError, LeaseLostError):
             raise
         except Exception as error:  # whatever else went wrong is this trial's
             self._fail(trial, error)
         else:
-            self._tell(trial, outcome, values)
+            self._tell(trial, result, values)
 
     def _draw(self, trial: Trial) -> dict[str, Any]:
         if draws_in_turn(self._study.sampler):
@@ -72,21 +72,21 @@ class Search:
             f"({self._plan.base.search.balance_epochs} epochs)"
         )
         try:
-            given = balanced_parameters(self._plan.base, self._plan.space, worker.context)
+            given = balanced_parameters(self._plan.base, self._plan.space, worker.setup)
         except TrainingError as error:
             worker.progress.message(f"no balanced weights: with the default ones, {error}")
             trial.set_user_attr("role", None)
             return
         self._study.sampler = Given(given)
 
-    def _copy(self, trial: Trial, params: dict[str, Any]) -> Outcome | None:
+    def _copy(self, trial: Trial, params: dict[str, Any]) -> Result | None:
         """What an earlier trial with the same weights gave; waits for it if it is at work."""
         while (same := same_before(self._study, trial.number, params)) is not None:
             if same.state == TrialState.RUNNING:
                 # If its worker died, it must be free to be the next that this one works on.
                 abandoned = not self._queue.is_at_work(same.number)
                 if abandoned or self._queue.wait(self._worker.stopped):
-                    return Outcome("STOPPED", math.nan, -1)
+                    return Result("STOPPED", math.nan, -1)
                 continue
             entries = {"number": trial.number, "role": trial.user_attrs.get("role")}
             content = copy_trial(self._plan.folder / "trials", same.number, entries)
@@ -95,17 +95,17 @@ class Search:
             self._worker.progress.message(
                 f"trial {trial.number}: has the weights of trial {same.number}, takes its result"
             )
-            return Outcome(content["state"], content["score"], content["epoch"], content["metrics"])
+            return Result(content["state"], content["score"], content["epoch"], content["metrics"])
         return None
 
-    def _train(self, claim: Claim, params: dict[str, Any]) -> Outcome:
+    def _train(self, claim: Claim, params: dict[str, Any]) -> Result:
         trial, objectives = claim.trial, self._plan.objectives
         role = trial.user_attrs.get("role")
         cfg = self._plan.composer.compose(params, f"trials/{trial.number:04d}", trial.number)
         reported = set(self._queue.trials()[trial.number].intermediate_values)
         use_best = cfg.objective.epoch == "best"
 
-        def after_epoch(report: EpochReport) -> Verdict:
+        def after_epoch(report: EpochReport) -> Decision:
             if report.epoch not in reported:
                 score = report.best_score if use_best else report.score
                 objectives.report(trial, score, report.epoch)
@@ -113,21 +113,21 @@ class Search:
             # The references are what everything is compared with: they train to the end. Some
             # pruners note what they have seen, so they see the references too.
             if objectives.should_prune(self._study, trial) and role is None:
-                return Verdict.PRUNE
-            return Verdict.STOP if self._worker.stopped() else Verdict.CONTINUE
+                return Decision.PRUNE
+            return Decision.STOP if self._worker.stopped() else Decision.CONTINUE
 
         entries = {"number": trial.number, "role": role, "params": params}
         return self._worker.train(claim, cfg, describe(role, params), after_epoch, entries)
 
-    def _judge(self, trial: Trial, outcome: Outcome) -> list[float] | None:
+    def _judge(self, trial: Trial, result: Result) -> list[float] | None:
         """Note what a finished trial is worth; the values to minimise of a complete one."""
-        if outcome.state not in ("COMPLETE", "PRUNED"):
+        if result.state not in ("COMPLETE", "PRUNED"):
             return None
-        metrics = outcome.metrics.get("valid", {})
+        metrics = result.metrics.get("valid", {})
         objectives = self._plan.objectives
-        complete = outcome.state == "COMPLETE"
-        values = objectives.values(outcome.score, metrics) if complete else None
-        trial.set_user_attr(SCORE, outcome.score)
+        complete = result.state == "COMPLETE"
+        values = objectives.values(result.score, metrics) if complete else None
+        trial.set_user_attr(SCORE, result.score)
         if objectives.constraints:
             default = default_errors(self._plan.folder)
             broken = objectives.violations(metrics, default)
@@ -137,14 +137,14 @@ class Search:
             trial.set_user_attr(FEASIBLE, all(value <= 0 for value in broken.values()))
         return values
 
-    def _tell(self, trial: Trial, outcome: Outcome, values: list[float] | None) -> None:
-        if outcome.state in ("COMPLETE", "PRUNED"):
+    def _tell(self, trial: Trial, result: Result, values: list[float] | None) -> None:
+        if result.state in ("COMPLETE", "PRUNED"):
             self._show(trial)
         if values is not None:
             self._study.tell(trial, values)
-        elif outcome.state == "PRUNED":
+        elif result.state == "PRUNED":
             self._study.tell(trial, state=TrialState.PRUNED)
-        self._worker.progress.trial_ended(trial.number, outcome.state, outcome.score)
+        self._worker.progress.trial_ended(trial.number, result.state, result.score)
 
     def _fail(self, trial: Trial, error: Exception) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -9,13 +9,13 @@ import numpy as np
 
 from losses import WeightedLoss
 from losses.balance import GradientBalance, gradient_norms
-from sweep.training.setup import Context
+from sweep.training.setup import Setup
 
 __all__ = ["balance_columns", "measure_gradients"]
 
 
 def measure_gradients(
-    context: Context, loss: WeightedLoss, options: Mapping[str, Any]
+    setup: Setup, loss: WeightedLoss, options: Mapping[str, Any]
 ) -> GradientBalance:
     """Norms and cosines of the terms' gradients at the model's present parameters.
 
@@ -23,19 +23,19 @@ def measure_gradients(
     term; leaves parameters and their gradients as they are.
 
     Args:
-        context: Data and model.
+        setup: Data and model.
         loss: The terms.
         options: Of the stage, for the model's call.
     """
-    ref, periodic = context.balance_batch()
-    pred = context.model(
+    ref, periodic = setup.balance_batch()
+    pred = setup.model(
         ref,
         periodic=periodic,
-        compute_stress=context.needs_stress(loss),
+        compute_stress=setup.needs_stress(loss),
         training=True,
         **options,
     )
-    return gradient_norms(loss, context.model, pred, ref)
+    return gradient_norms(loss, setup.model, pred, ref)
 
 
 def balance_columns(

@@ -19,8 +19,8 @@ from sweep.data.dataset import DataSet
 from sweep.errors import DamagedRecordError, LeaseLostError
 from sweep.files import read_json, write_json
 from sweep.records.writer import environment
-from sweep.training.run import EpochReport, Outcome, Run, Verdict
-from sweep.training.setup import Context
+from sweep.training.run import Decision, EpochReport, Result, Run
+from sweep.training.setup import Setup
 
 __all__ = ["train_trial"]
 
@@ -30,11 +30,11 @@ def train_trial(
     stages: list[Stage],
     dataset: DataSet,
     folder: Path,
-    after_epoch: Callable[[EpochReport], Verdict],
+    after_epoch: Callable[[EpochReport], Decision],
     *,
     entries: Mapping[str, Any],
     before_commit: Callable[[], None] = lambda: None,
-) -> Outcome:
+) -> Result:
     """Train in ``folder``, continuing what is there, and keep ``trial.json`` up to date.
 
     Args:
@@ -50,7 +50,7 @@ def train_trial(
         LeaseLostError: as ``before_commit`` raised it; nothing is written then.
         Exception: whatever else ended the training; ``trial.json`` says FAILED and why.
     """
-    context = Context.get(cfg, dataset)
+    setup = Setup.get(cfg, dataset)
     path = folder / "trial.json"
     try:
         before = read_json(path)
@@ -67,19 +67,19 @@ def train_trial(
         "seed": cfg.seed,
         "dtype": cfg.trainer.default_dtype,
         "num_threads": torch.get_num_threads(),
-        "n_parameters": context.n_parameters,
+        "n_parameters": setup.n_parameters,
         "stages": [{"name": stage.name, "start": stage.start, "end": stage.end, "lr": stage.lr,
                     "loss": stage.loss} for stage in stages],
         "objective": OmegaConf.to_container(cfg.objective),
-        "scales": context.scales,
-        **_environment(context.device_name),
+        "scales": setup.scales,
+        **_environment(setup.device_name),
     }  # fmt: skip
     write_json(path, content)
     began = time.perf_counter()
 
-    def train() -> tuple[Run, Outcome]:
+    def train() -> tuple[Run, Result]:
         run = Run(
-            context,
+            setup,
             stages,
             cast(TrainerConfig, OmegaConf.to_object(cfg.trainer)),
             cast(ObjectiveConfig, OmegaConf.to_object(cfg.objective)),
@@ -92,11 +92,11 @@ def train_trial(
 
     try:
         try:
-            run, outcome = train()
+            run, result = train()
         except DamagedRecordError as error:
             content["restarted"] = str(error)
             _set_aside(folder)
-            run, outcome = train()
+            run, result = train()
     except LeaseLostError:
         raise
     except Exception as error:
@@ -106,14 +106,14 @@ def train_trial(
         raise
     else:
         content |= {
-            "state": outcome.state,
-            "score": outcome.score,
-            "epoch": outcome.epoch,
+            "state": result.state,
+            "score": result.score,
+            "epoch": result.epoch,
             "epochs_trained": len(run.history),
-            "metrics": outcome.metrics,
+            "metrics": result.metrics,
         }
         _write_end(path, content, began)
-    return outcome
+    return result
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from sweep.data.dataset import Coverage
 from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.table import Table as Configurations
 from sweep.errors import InputError
-from sweep.training.setup import Context
+from sweep.training.setup import Setup
 
 __all__ = ["preflight"]
 
@@ -32,11 +32,11 @@ class Finding:
     warnings: list[str] = field(default_factory=list)
 
 
-def preflight(context: Context, stages: list[Stage]) -> Table:
+def preflight(setup: Setup, stages: list[Stage]) -> Table:
     """Check all terms of all stages against data and model, then on one real batch.
 
     Args:
-        context: Data and model.
+        setup: Data and model.
         stages: The checked stages.
 
     Returns:
@@ -45,7 +45,7 @@ def preflight(context: Context, stages: list[Stage]) -> Table:
     Raises:
         InputError: naming every term that cannot be trained, and why.
     """
-    coverage = {(row.label, row.split): row for row in context.dataset.coverage()}
+    coverage = {(row.label, row.split): row for row in setup.dataset.coverage()}
     findings = [
         Finding(stage, losses.get(name).variant(term), term["weight"], coverage)
         for stage in stages
@@ -53,11 +53,11 @@ def preflight(context: Context, stages: list[Stage]) -> Table:
     ]
     for finding in findings:
         if finding.weight > 0:
-            _check_model(finding, context)
-            _check_labels(finding, context)
-    inputs = _check_inputs(context, stages)
+            _check_model(finding, setup)
+            _check_labels(finding, setup)
+    inputs = _check_inputs(setup, stages)
     if not inputs and not any(finding.errors for finding in findings):
-        _check_batch(findings, context, stages)
+        _check_batch(findings, setup, stages)
     errors = inputs + list(
         dict.fromkeys(
             f"stage {f.stage.index} ({f.stage.name}): loss term '{f.term.name}': {error}"
@@ -67,11 +67,11 @@ def preflight(context: Context, stages: list[Stage]) -> Table:
     )
     if errors:
         raise InputError("; ".join(errors))
-    return _table(findings, stages, context)
+    return _table(findings, stages, setup)
 
 
-def _check_model(finding: Finding, context: Context) -> None:
-    term, model = finding.term, context.model
+def _check_model(finding: Finding, setup: Setup) -> None:
+    term, model = finding.term, setup.model
     if model.family not in term.families:
         valid = ", ".join(sorted(term.families))
         finding.errors.append(f"not for the model family '{model.family}', only for {valid}")
@@ -85,16 +85,16 @@ def _check_model(finding: Finding, context: Context) -> None:
         finding.warnings.append("constant: the model conserves charge")
     if term.name == "esps":
         own, other = ("esps_label", "esps") if "esps" in term.labels else ("esps", "esps_label")
-        if other in context.objective and own not in context.objective:
+        if other in setup.objective and own not in setup.objective:
             finding.warnings.append(f"the score measures '{other}' instead of '{own}'")
 
 
-def _check_inputs(context: Context, stages: list[Stage]) -> list[str]:
+def _check_inputs(setup: Setup, stages: list[Stage]) -> list[str]:
     """What the model reads must be there, and it must predict what it is judged by."""
     errors = []
     for stage in stages:
-        for key in context.model.inputs(**stage.options):
-            for split, configurations in context.dataset.splits():
+        for key in setup.model.inputs(**stage.options):
+            for split, configurations in setup.dataset.splits():
                 missing = int((~configurations.has(key)).sum())
                 if missing:
                     errors.append(
@@ -102,15 +102,15 @@ def _check_inputs(context: Context, stages: list[Stage]) -> list[str]:
                         f"'{LABELS[key].name}', which is missing in {missing} of "
                         f"{len(configurations)} configurations of {split}"
                     )
-    for name, key in context.judged.items():
-        reason = context.reason_against(name, stages[-1].options)
+    for name, key in setup.judged.items():
+        reason = setup.reason_against(name, stages[-1].options)
         if reason is not None:
             errors.append(f"{key}: '{name}' cannot be measured: {reason}")
     return errors
 
 
-def _check_labels(finding: Finding, context: Context) -> None:
-    term, dataset = finding.term, context.dataset
+def _check_labels(finding: Finding, setup: Setup) -> None:
+    term, dataset = finding.term, setup.dataset
     for key in term.labels:
         label = LABELS[key].name
         train = finding.rows.get((label, "train"))
@@ -161,17 +161,17 @@ def _used(term: losses.Term, configurations: Configurations) -> tuple[int, int]:
     return int(used.sum()), total
 
 
-def _check_batch(findings: list[Finding], context: Context, stages: list[Stage]) -> None:
+def _check_batch(findings: list[Finding], setup: Setup, stages: list[Stage]) -> None:
     """Evaluate every term on a real batch: finite, and with a gradient unless it is zero."""
-    context.reset()
-    ref, periodic = context.balance_batch()
-    parameters = [p for p in context.model.parameters() if p.requires_grad]
+    setup.reset()
+    ref, periodic = setup.balance_batch()
+    parameters = [p for p in setup.model.parameters() if p.requires_grad]
     for stage in stages:
-        loss = losses.WeightedLoss(stage.loss, device=context.device, dtype=context.dtype)
-        pred = context.model(
+        loss = losses.WeightedLoss(stage.loss, device=setup.device, dtype=setup.dtype)
+        pred = setup.model(
             ref,
             periodic=periodic,
-            compute_stress=context.needs_stress(loss),
+            compute_stress=setup.needs_stress(loss),
             training=True,
             **stage.options,
         )
@@ -193,7 +193,7 @@ def _check_batch(findings: list[Finding], context: Context, stages: list[Stage])
                 finding.warnings.append("zero on the first batch")
 
 
-def _table(findings: list[Finding], stages: list[Stage], context: Context) -> Table:
+def _table(findings: list[Finding], stages: list[Stage], setup: Setup) -> Table:
     """One row per term; stages with the same loss share theirs."""
     table = Table(title="loss terms")
     table.add_column("stage")
@@ -204,7 +204,7 @@ def _table(findings: list[Finding], stages: list[Stage], context: Context) -> Ta
     table.add_column("valid", justify="right")
     table.add_column("range in train")
     table.add_column("status")
-    parts = (context.dataset.train, context.dataset.valid)
+    parts = (setup.dataset.train, setup.dataset.valid)
     for stage in stages:
         alike = [s for s in stages if s.loss == stage.loss and s.options == stage.options]
         if stage is not alike[0]:

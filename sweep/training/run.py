@@ -22,12 +22,12 @@ from sweep.training import checkpoint
 from sweep.training.balance import balance_columns, measure_gradients
 from sweep.training.member import Member
 from sweep.training.metrics import score
-from sweep.training.setup import Context
+from sweep.training.setup import Setup
 
-__all__ = ["EpochReport", "Outcome", "Run", "Verdict"]
+__all__ = ["Decision", "EpochReport", "Result", "Run"]
 
 
-class Verdict(Enum):
+class Decision(Enum):
     """What the caller wants after an epoch."""
 
     CONTINUE = "continue"
@@ -59,7 +59,7 @@ class EpochReport:
 
 
 @dataclass
-class Outcome:
+class Result:
     """How a run ended.
 
     Attributes:
@@ -79,7 +79,7 @@ class Run:
     """A training run in a folder; continues from the folder's checkpoint if there is one.
 
     Args:
-        context: Data and model; the model's parameters are reset.
+        setup: Data and model; the model's parameters are reset.
         stages: The checked stages.
         trainer: The trainer's configuration.
         objective: The objective's configuration.
@@ -91,7 +91,7 @@ class Run:
 
     def __init__(
         self,
-        context: Context,
+        setup: Setup,
         stages: list[Stage],
         trainer: TrainerConfig,
         objective: ObjectiveConfig,
@@ -101,7 +101,7 @@ class Run:
         seed: int,
         before_commit: Callable[[], None] = lambda: None,
     ) -> None:
-        self.context = context
+        self.setup = setup
         self.stages = stages
         self.trainer = trainer
         self.objective = objective
@@ -113,15 +113,15 @@ class Run:
         self._step = 0
         self._epoch = 0
         self._best: tuple[float, int] = (math.inf, -1)
-        context.reset()
+        setup.reset()
         self._stage = stages[0]
         # The model is judged as it is used in the end, so that all epochs are judged alike.
         self._options = stages[-1].options
-        self._member = Member(context.model, trainer, self._stage)
+        self._member = Member(setup.model, trainer, self._stage)
         self._losses = [
-            WeightedLoss(stage.loss, device=context.device, dtype=context.dtype) for stage in stages
+            WeightedLoss(stage.loss, device=setup.device, dtype=setup.dtype) for stage in stages
         ]
-        saved = checkpoint.load(folder / "checkpoint.pt", context.device)
+        saved = checkpoint.load(folder / "checkpoint.pt", setup.device)
         if saved is not None:
             self._continue(saved)
         self.record = TrialRecord(
@@ -132,21 +132,21 @@ class Run:
             n_steps=self._step,
         )
 
-    def train(self, after_epoch: Callable[[EpochReport], Verdict]) -> Outcome:
+    def train(self, after_epoch: Callable[[EpochReport], Decision]) -> Result:
         """Train to the end of the schedule, or as long as ``after_epoch`` says.
 
         Raises:
             TrainingError: if a loss or a gradient is not finite, naming epoch, batch and term.
         """
-        verdict = after_epoch(self.history[-1]) if self.history else Verdict.CONTINUE
-        while self._epoch < self.n_epochs and verdict is Verdict.CONTINUE:
+        decision = after_epoch(self.history[-1]) if self.history else Decision.CONTINUE
+        while self._epoch < self.n_epochs and decision is Decision.CONTINUE:
             self.history.append(self._run_epoch())
-            verdict = after_epoch(self.history[-1])
+            decision = after_epoch(self.history[-1])
         finished = self._epoch == self.n_epochs
-        if verdict is Verdict.STOP and not finished:
-            return self._outcome("STOPPED")
-        if verdict is Verdict.PRUNE and not finished:
-            return self._outcome("PRUNED")
+        if decision is Decision.STOP and not finished:
+            return self._result("STOPPED")
+        if decision is Decision.PRUNE and not finished:
+            return self._result("PRUNED")
         return self._finish()
 
     def _continue(self, saved: dict[str, Any]) -> None:
@@ -174,13 +174,13 @@ class Run:
         loss = self._losses[stage.index]
         interval = self.trainer.balance_interval
         if interval and epoch % interval == 0:
-            balance = measure_gradients(self.context, loss, stage.options)
+            balance = measure_gradients(self.setup, loss, stage.options)
             self.record.add_balance(
                 balance_columns(balance, step=self._step, epoch=epoch, stage=stage.index)
             )
         shares = self._run_steps(loss, epoch, stage)
         with self._member.averaged():
-            metrics = self.context.evaluate("valid", loss, self._options)
+            metrics = self.setup.evaluate("valid", loss, self._options)
             metrics["score"] = self._score(metrics)
             if not math.isfinite(metrics["score"]):
                 raise TrainingError(
@@ -215,9 +215,9 @@ class Run:
         """The optimiser steps of an epoch; returns the mean share of every term."""
         lr = self._member.lr
         raw, totals, norms, times = [], [], [], []
-        for ref, periodic in self.context.batches("train", seed=self.seed, epoch=epoch):
+        for ref, periodic in self.setup.batches("train", seed=self.seed, epoch=epoch):
             row, total, norm = self._member.step(
-                loss, ref, periodic=periodic, stress=self.context.needs_stress(loss)
+                loss, ref, periodic=periodic, stress=self.setup.needs_stress(loss)
             )
             raw.append(row)
             totals.append(total)
@@ -267,33 +267,33 @@ class Run:
         )
 
     def _score(self, metrics: dict[str, float]) -> float:
-        return score(metrics, self.context.scales, self.objective.metrics, self.objective.statistic)
+        return score(metrics, self.setup.scales, self.objective.metrics, self.objective.statistic)
 
-    def _outcome(self, state: str) -> Outcome:
+    def _result(self, state: str) -> Result:
         best_score, best_epoch = self._best
         metrics = {}
         if best_epoch >= 0:
             metrics["valid"] = next(e.metrics for e in self.history if e.epoch == best_epoch)
-        return Outcome(state, best_score, best_epoch, metrics)
+        return Result(state, best_score, best_epoch, metrics)
 
-    def _finish(self) -> Outcome:
+    def _finish(self) -> Result:
         """Measure the best model on the test set, which had no part in choosing it."""
-        outcome = self._outcome("COMPLETE")
-        if self.context.has_split("test"):
-            best = checkpoint.load(self.folder / "best.pt", self.context.device)
+        result = self._result("COMPLETE")
+        if self.setup.has_split("test"):
+            best = checkpoint.load(self.folder / "best.pt", self.setup.device)
             if best is None:
                 raise DamagedRecordError(f"{self.folder / 'best.pt'}: missing")
             self._member.model.load_state_dict(best["model"])
-            stage = self._stage_of(outcome.epoch)
-            metrics = self.context.evaluate("test", self._losses[stage.index], self._options)
+            stage = self._stage_of(result.epoch)
+            metrics = self.setup.evaluate("test", self._losses[stage.index], self._options)
             metrics["score"] = self._score(metrics)
             self.record.add_metrics(
-                step=self._step, epoch=outcome.epoch, stage=stage.index, split="test",
+                step=self._step, epoch=result.epoch, stage=stage.index, split="test",
                 metrics=metrics,
             )  # fmt: skip
-            outcome.metrics["test"] = metrics
+            result.metrics["test"] = metrics
         self.record.commit()
-        return outcome
+        return result
 
 
 def _plain(report: EpochReport) -> dict[str, Any]:

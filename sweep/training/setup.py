@@ -25,12 +25,12 @@ from sweep.models import DataStatistics, build
 from sweep.quantities import QUANTITIES
 from sweep.training.metrics import evaluate
 
-__all__ = ["Context"]
+__all__ = ["Setup"]
 
 Batch = tuple[Mapping[str, Tensor], bool]
 
 
-class Context:
+class Setup:
     """Graphs on the device, the model and its initial parameters.
 
     Args:
@@ -49,7 +49,7 @@ class Context:
         InputError: if the device is not there, or the labels do not fit model or objective.
     """
 
-    _current: ClassVar[tuple[dict[str, Any], DataSet, Context] | None] = None
+    _current: ClassVar[tuple[dict[str, Any], DataSet, Setup] | None] = None
 
     def __init__(self, cfg: DictConfig, dataset: DataSet) -> None:
         trainer = cfg.trainer
@@ -109,8 +109,8 @@ class Context:
         self._check_objective()
 
     @classmethod
-    def get(cls, cfg: DictConfig, dataset: DataSet) -> Context:
-        """The context of a configuration: the last one if only weights and the like differ."""
+    def get(cls, cfg: DictConfig, dataset: DataSet) -> Setup:
+        """The setup of a configuration: the last one if only weights and the like differ."""
         parts: Any = OmegaConf.to_container(cfg, resolve=True)
         key = {name: parts[name] for name in ("heads", "model", "trainer", "objective", "seed")}
         if cls._current is None or cls._current[0] != key or cls._current[1] is not dataset:

@@ -18,8 +18,8 @@ from sweep.study.runner import Search
 from sweep.study.spec import Plan
 from sweep.training.job import train_trial
 from sweep.training.preflight import preflight
-from sweep.training.run import EpochReport, Outcome, Verdict
-from sweep.training.setup import Context
+from sweep.training.run import Decision, EpochReport, Result
+from sweep.training.setup import Setup
 from sweep.workers.display import Progress
 from sweep.workers.heartbeat import Heart
 
@@ -56,9 +56,9 @@ class Worker:
         self.stopped = stopped
 
     @property
-    def context(self) -> Context:
+    def setup(self) -> Setup:
         """Data and model of the configured default."""
-        return Context.get(self.plan.base, self.dataset)
+        return Setup.get(self.plan.base, self.dataset)
 
     def prepare(self) -> RenderableType:
         """Build graphs and model and check every term on them; returns the table of the check.
@@ -66,7 +66,7 @@ class Worker:
         Raises:
             InputError: naming every term that cannot be trained, and why.
         """
-        return preflight(self.context, check_config(self.plan.base))
+        return preflight(self.setup, check_config(self.plan.base))
 
     def run(self) -> bool:
         """Work until the study is done; returns False if it was stopped before.
@@ -106,9 +106,9 @@ class Worker:
         claim: Claim,
         cfg: DictConfig,
         what: str,
-        after_epoch: Callable[[EpochReport], Verdict],
+        after_epoch: Callable[[EpochReport], Decision],
         entries: Mapping[str, Any],
-    ) -> Outcome:
+    ) -> Result:
         """Train a trial as a Hydra job, which writes its ``.hydra`` folder.
 
         Args:
@@ -125,7 +125,7 @@ class Worker:
         number = claim.trial.number
         folder = self.plan.folder / cfg.hydra.sweep.subdir
 
-        def show(report: EpochReport) -> Verdict:
+        def show(report: EpochReport) -> Decision:
             self.progress.epoch(number, report.epoch, report.score, report.shares)
             return after_epoch(report)
 

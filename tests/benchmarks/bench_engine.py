@@ -123,23 +123,23 @@ def overhead(sampler: str, n_finished: int, n_measured: int, profile: bool) -> N
     from sweep.study.runner import Search
     from sweep.study.storage import open_storage
     from sweep.training import job
-    from sweep.training.run import EpochReport, Outcome, Verdict
+    from sweep.training.run import Decision, EpochReport, Result
     from sweep.workers import worker
 
     class NoRun:
         """A training run that takes no time; better than all before, so that none is pruned."""
 
-        def __init__(self, context: Any, stages: Any, *_: Any, **__: Any) -> None:
+        def __init__(self, setup: Any, stages: Any, *_: Any, **__: Any) -> None:
             self.history: list[EpochReport] = []
             self._stages = stages
 
-        def train(self, after_epoch: Callable[[EpochReport], Verdict]) -> Outcome:
+        def train(self, after_epoch: Callable[[EpochReport], Decision]) -> Result:
             for epoch, score in course(-1.0).items():
                 stage = next(stage for stage in self._stages if epoch <= stage.end)
                 report = EpochReport(epoch, stage, score, score, {}, {}, 0.0)
                 self.history.append(report)
-                assert after_epoch(report) is Verdict.CONTINUE
-            return Outcome("COMPLETE", -1.0, N_EPOCHS - 1, {"valid": {"rmse_esps": 1.0}})
+                assert after_epoch(report) is Decision.CONTINUE
+            return Result("COMPLETE", -1.0, N_EPOCHS - 1, {"valid": {"rmse_esps": 1.0}})
 
     clock = Clock()
     job.Run = NoRun  # type: ignore[assignment, misc]

@@ -28,7 +28,7 @@ from sweep.config.stages import CONF_DIR
 from sweep.data.dataset import load
 from sweep.records.writer import TrialRecord
 from sweep.training.member import Member
-from sweep.training.setup import Context
+from sweep.training.setup import Setup
 
 
 def main() -> None:
@@ -45,10 +45,10 @@ def main() -> None:
              f"trainer.device={arguments.device}"],
         )  # fmt: skip
     stage = check_config(cfg)[0]
-    context = Context(cfg, load(cfg.heads, seed=cfg.seed))
-    loss = WeightedLoss(stage.loss, device=context.device)
-    member = Member(context.model, OmegaConf.to_object(cfg.trainer), stage)
-    parameters, clip_grad = list(context.model.parameters()), cfg.trainer.clip_grad
+    setup = Setup(cfg, load(cfg.heads, seed=cfg.seed))
+    loss = WeightedLoss(stage.loss, device=setup.device)
+    member = Member(setup.model, OmegaConf.to_object(cfg.trainer), stage)
+    parameters, clip_grad = list(setup.model.parameters()), cfg.trainer.clip_grad
 
     with tempfile.TemporaryDirectory() as folder:
         record = TrialRecord(Path(folder), "bench")
@@ -57,7 +57,7 @@ def main() -> None:
         def recorded(epoch: int) -> int:
             nonlocal step
             rows, times = [], []
-            for ref, periodic in context.batches("train", seed=0, epoch=epoch):
+            for ref, periodic in setup.batches("train", seed=0, epoch=epoch):
                 raw, total, norm = member.step(loss, ref, periodic=periodic, stress=False)
                 rows.append(torch.cat([raw, total[None], norm[None]]))
                 times.append(time.time())
@@ -82,7 +82,7 @@ def main() -> None:
 
         def bare(epoch: int) -> int:
             count = 0
-            for ref, periodic in context.batches("train", seed=0, epoch=epoch):
+            for ref, periodic in setup.batches("train", seed=0, epoch=epoch):
                 bare_step(ref, periodic)
                 count += 1
             return count
@@ -90,7 +90,7 @@ def main() -> None:
         def timed(kind: Callable[[int], int], epoch: int) -> float:
             began = time.perf_counter()
             count = kind(epoch)
-            if context.device.type == "cuda":
+            if setup.device.type == "cuda":
                 torch.cuda.synchronize()
             return (time.perf_counter() - began) / count * 1e3
 
@@ -101,7 +101,7 @@ def main() -> None:
             found = {kind: timed(kind, epoch) for kind in kinds}
             pairs.append((found[recorded], found[bare]))
     ratio = statistics.median(with_records / without for with_records, without in pairs)
-    print(f"device {context.device_name}, {arguments.model}, batches of {cfg.trainer.batch_size}")
+    print(f"device {setup.device_name}, {arguments.model}, batches of {cfg.trainer.batch_size}")
     print(f"step with records    {statistics.median(p[0] for p in pairs):8.2f} ms (median)")
     print(f"step without records {statistics.median(p[1] for p in pairs):8.2f} ms (median)")
     print(f"ratio                {ratio:8.3f} (median of {len(pairs)} pairs of epochs)")

@@ -10,7 +10,7 @@ from sweep.data.graphs.mapped import MappedGraphs
 from sweep.data.read import tables as reading
 from sweep.training.load_data import load_data
 from sweep.training.preflight import preflight
-from sweep.training.setup import Context
+from sweep.training.setup import Setup
 
 
 def test_context_and_check_are_those_in_memory(compose, tmp_path, monkeypatch, capsys):
@@ -23,10 +23,10 @@ def test_context_and_check_are_those_in_memory(compose, tmp_path, monkeypatch, c
     monkeypatch.setattr(neighbours, "in_processes", serial)
     cfg = compose(f"cache_dir={tmp_path / 'cache'}", "+experiment=esp_weights")
     stages = check_config(cfg)
-    held = Context(cfg, load(cfg.heads, seed=cfg.seed))
+    held = Setup(cfg, load(cfg.heads, seed=cfg.seed))
     table = preflight(held, stages)
     monkeypatch.setattr(reading, "LARGE", 0)
-    cached = Context(cfg, load_data(cfg))
+    cached = Setup(cfg, load_data(cfg))
     told = capsys.readouterr().out
     assert "train.xyz: 12 configurations" in told
     assert "train.xyz: 12 of 12 configurations" in told

@@ -14,8 +14,8 @@ from sweep.data.dataset import load
 from sweep.errors import InputError
 from sweep.study.storage import open_journal
 from sweep.training.job import train_trial
-from sweep.training.run import Verdict
-from sweep.training.setup import Context
+from sweep.training.run import Decision
+from sweep.training.setup import Setup
 
 EPOCHS = ["train_schedule.0.end=2"]
 
@@ -33,7 +33,7 @@ def train(cfg, dataset, folder: Path, *, epochs: int = 3):
     entries = {"number": 0, "role": "default", "params": {}}
 
     def after_epoch(report):
-        return Verdict.STOP if report.epoch + 1 == epochs else Verdict.CONTINUE
+        return Decision.STOP if report.epoch + 1 == epochs else Decision.CONTINUE
 
     return train_trial(cfg, check_config(cfg), dataset, folder, after_epoch, entries=entries)
 
@@ -61,8 +61,8 @@ def test_a_trial_with_a_damaged_file_begins_again(compose, dataset, tmp_path, na
     folder = tmp_path / "damaged"
     assert train(cfg, dataset, folder, epochs=2).state == "STOPPED"
     damage(folder / name)
-    outcome = train(cfg, dataset, folder)
-    assert (outcome.state, outcome.score) == ("COMPLETE", whole.score)
+    result = train(cfg, dataset, folder)
+    assert (result.state, result.score) == ("COMPLETE", whole.score)
     assert len(pd.read_parquet(folder / "breakdown.parquet")) == 9
     assert len(pd.read_parquet(folder / "metrics.parquet")) == 3
     log = (folder / "logs" / "fit_debug.log").read_text()
@@ -96,6 +96,6 @@ def test_a_configuration_that_the_model_cannot_take_is_refused_by_name(compose, 
     dataset.valid[0].pbc[:2] = True  # a slab without a cell
     try:
         with pytest.raises(InputError, match=r'valid\.xyz: configuration 0: pbc="T T F"'):
-            Context(compose(), dataset)
+            Setup(compose(), dataset)
     finally:
         dataset.valid[0].pbc[:] = False

@@ -11,7 +11,7 @@ from sweep.config.checks import check_config
 from sweep.data.dataset import load
 from sweep.errors import InputError
 from sweep.training.preflight import preflight
-from sweep.training.setup import Context
+from sweep.training.setup import Setup
 
 LABEL = "+heads.water_clusters.arrays_keys.esps=REF_esps"
 LOSS = ["loss=[forces,esps]", "loss.esps.reference=label"]
@@ -35,32 +35,32 @@ def data(tiny_data, tmp_path):
 
 def prepare(compose, *overrides):
     cfg = compose(*overrides)
-    context = Context.get(cfg, load(cfg.heads, seed=cfg.seed))
+    setup = Setup.get(cfg, load(cfg.heads, seed=cfg.seed))
     console = Console(width=200, record=True)
     stages = check_config(cfg)
-    console.print(preflight(context, stages))
-    return context, stages, console.export_text()
+    console.print(preflight(setup, stages))
+    return setup, stages, console.export_text()
 
 
 def test_label_mask_and_metric(compose, data):
-    context, stages, table = prepare(compose, *data, LABEL, *LOSS, METRICS)
+    setup, stages, table = prepare(compose, *data, LABEL, *LOSS, METRICS)
     assert stages[0].loss["esps"]["reference"] == "label"
     assert "11/12" in table
-    ref, _ = next(context.batches("train"))
+    ref, _ = next(setup.batches("train"))
     assert set(ref["esps_weight"].tolist()) <= {0.0, 0.5}
-    values = np.concatenate([c.labels["esps"] for c in context.dataset.train if "esps" in c.labels])
-    assert context.scales["esps_label"] == pytest.approx(values.std())
-    assert {"esps", "esps_label"} <= set(context.quantities({}))
+    values = np.concatenate([c.labels["esps"] for c in setup.dataset.train if "esps" in c.labels])
+    assert setup.scales["esps_label"] == pytest.approx(values.std())
+    assert {"esps", "esps_label"} <= set(setup.quantities({}))
 
 
 def test_the_metric_is_measured_against_the_label(compose, data):
     import losses
 
-    context, stages, _ = prepare(compose, *data, LABEL, *LOSS, METRICS)
-    found = context.evaluate("valid", losses.WeightedLoss(stages[0].loss), {})
+    setup, stages, _ = prepare(compose, *data, LABEL, *LOSS, METRICS)
+    found = setup.evaluate("valid", losses.WeightedLoss(stages[0].loss), {})
     squares, count = 0.0, 0
-    for ref, periodic in context.batches("valid"):
-        error = context.model(ref, periodic=periodic)["esps"] - ref["esps"]
+    for ref, periodic in setup.batches("valid"):
+        error = setup.model(ref, periodic=periodic)["esps"] - ref["esps"]
         labelled = (ref["esps_weight"] > 0)[ref["batch"]]
         squares += float(error[labelled].double().square().sum())
         count += int(labelled.sum())

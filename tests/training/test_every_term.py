@@ -24,7 +24,7 @@ from sweep.errors import InputError
 from sweep.models import FAMILIES
 from sweep.training.member import Member
 from sweep.training.preflight import preflight
-from sweep.training.setup import Context
+from sweep.training.setup import Setup
 
 ENERGY = {"energy_per_atom", "energy_per_atom_huber"}
 FORCES = {"forces", "forces_huber"}
@@ -125,7 +125,7 @@ def datasets() -> dict[str, object]:
 
 @pytest.fixture
 def prepare(tiny_overrides, boxes, datasets):
-    """Configuration, checked stages and the context of a setup with the given terms."""
+    """Configuration, checked stages and the setup of a setup with the given terms."""
     register()
     files = {False: [o for o in tiny_overrides if o.startswith("heads.")], True: boxes}
 
@@ -141,7 +141,7 @@ def prepare(tiny_overrides, boxes, datasets):
         assert cfg.model.family == setup.family
         if setup.boxes not in datasets:
             datasets[setup.boxes] = load(cfg.heads, seed=cfg.seed)
-        return cfg, check_config(cfg), Context.get(cfg, datasets[setup.boxes])
+        return cfg, check_config(cfg), Setup.get(cfg, datasets[setup.boxes])
 
     return make
 
@@ -171,14 +171,14 @@ def spoil(model: torch.nn.Module, term: str) -> None:
 
 @pytest.mark.parametrize(("name", "term"), TRAINED)
 def test_a_few_steps_lower_the_term(prepare, name, term):
-    cfg, stages, context = prepare(name, term)
-    context.reset()
-    spoil(context.model, term)
+    cfg, stages, setup = prepare(name, term)
+    setup.reset()
+    spoil(setup.model, term)
     lr = LR.get(term, cfg.train_schedule["0"].lr)
     loss = WeightedLoss(stages[0].loss)
-    member = Member(context.model, cfg.trainer, replace(stages[0], lr=lr))
-    ref, periodic = next(iter(context.batches("train")))
-    stress = context.needs_stress(loss)
+    member = Member(setup.model, cfg.trainer, replace(stages[0], lr=lr))
+    ref, periodic = next(iter(setup.batches("train")))
+    stress = setup.needs_stress(loss)
     values = [float(member.step(loss, ref, periodic=periodic, stress=stress)[0]) for _ in range(5)]
     assert all(value > 0 for value in values[:2])
     assert min(values[2:]) < 0.995 * values[0], values
@@ -188,9 +188,9 @@ def test_a_few_steps_lower_the_term(prepare, name, term):
 def test_elsewhere_terms_are_refused_with_the_reason(prepare, name):
     setup = TRAINS[name]
     refused = set(losses.names()) - setup.terms - setup.elsewhere - setup.constant
-    _, stages, context = prepare(name, ",".join(["energy_per_atom", *sorted(refused)]))
+    _, stages, setup = prepare(name, ",".join(["energy_per_atom", *sorted(refused)]))
     with pytest.raises(InputError) as error:
-        preflight(context, stages)
+        preflight(setup, stages)
     messages = re.split(r"; (?=stage )", str(error.value))
     for term in refused:
         found = " / ".join(m for m in messages if f"loss term '{term}': " in m)
@@ -209,8 +209,8 @@ def test_elsewhere_terms_are_refused_with_the_reason(prepare, name):
 @pytest.mark.parametrize("name", [name for name in TRAINS if TRAINS[name].constant])
 def test_what_the_model_imposes_is_said_to_be_constant(prepare, name):
     terms = sorted(TRAINS[name].constant)
-    _, stages, context = prepare(name, ",".join(["energy_per_atom", *terms]))
-    _, *status = (str(cell) for cell in preflight(context, stages).columns[-1].cells)
+    _, stages, setup = prepare(name, ",".join(["energy_per_atom", *terms]))
+    _, *status = (str(cell) for cell in preflight(setup, stages).columns[-1].cells)
     assert len(status) == len(terms)
     for cell in status:
         assert cell.startswith("constant: the model conserves charge")

@@ -11,8 +11,8 @@ from sweep.config.stages import CONF_DIR
 from sweep.data.dataset import load
 from sweep.training.job import train_trial
 from sweep.training.preflight import preflight
-from sweep.training.run import Verdict
-from sweep.training.setup import Context
+from sweep.training.run import Decision
+from sweep.training.setup import Setup
 
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
 
@@ -34,14 +34,14 @@ def test_an_epoch_of_every_stage(experiment, tmp_path):
 
     def after_epoch(report):
         reports.append(report)
-        return Verdict.CONTINUE
+        return Decision.CONTINUE
 
     entries = {"number": 0, "role": "default", "params": {}}
-    outcome = train_trial(cfg, stages, dataset, tmp_path, after_epoch, entries=entries)
-    assert outcome.state == "COMPLETE"
+    result = train_trial(cfg, stages, dataset, tmp_path, after_epoch, entries=entries)
+    assert result.state == "COMPLETE"
     assert [report.stage.name for report in reports] == [stage.name for stage in stages]
     for metric in cfg.objective.metrics:
-        assert outcome.metrics["test"][f"rmse_{metric}"] > 0
+        assert result.metrics["test"][f"rmse_{metric}"] > 0
     for stage, report in zip(stages, reports, strict=True):
         weighted = {name for name, weight in stage.weights.items() if weight > 0}
         assert {name for name, share in report.shares.items() if share > 0} == weighted
@@ -54,9 +54,9 @@ def test_an_epoch_of_every_stage(experiment, tmp_path):
 def test_preflight_finds_nothing(experiment, metric):
     cfg = composed(experiment, "trainer.valid_batch_size=8")
     stages = check_config(cfg)
-    context = Context(cfg, load(cfg.heads, seed=cfg.seed))
-    assert metric in context.objective
-    table = preflight(context, stages)
+    setup = Setup(cfg, load(cfg.heads, seed=cfg.seed))
+    assert metric in setup.objective
+    table = preflight(setup, stages)
     status = {
         str(cell) for column in table.columns if column.header == "status" for cell in column.cells
     }

@@ -16,8 +16,8 @@ from sweep.training import checkpoint
 from sweep.training.job import train_trial
 from sweep.training.member import Member
 from sweep.training.preflight import preflight
-from sweep.training.run import Verdict
-from sweep.training.setup import Context
+from sweep.training.run import Decision
+from sweep.training.setup import Setup
 
 OPTIONS = "train_schedule.{}.fixed_point_training_options"
 STAGES = [
@@ -40,7 +40,7 @@ def datasets():
 
 @pytest.fixture
 def prepare(compose, datasets):
-    """Configuration, checked stages, data and context."""
+    """Configuration, checked stages, data and setup."""
 
     def make(*overrides: str):
         cfg = compose(*STAGES, *overrides)
@@ -48,7 +48,7 @@ def prepare(compose, datasets):
         key = str(cfg.heads)
         if key not in datasets:
             datasets[key] = load(cfg.heads, seed=cfg.seed)
-        return cfg, stages, Context.get(cfg, datasets[key])
+        return cfg, stages, Setup.get(cfg, datasets[key])
 
     return make
 
@@ -56,17 +56,15 @@ def prepare(compose, datasets):
 @pytest.fixture
 def train(prepare, tmp_path):
     def run(folder, *overrides, stop_after=None):
-        cfg, stages, context = prepare(SECOND, *overrides)
+        cfg, stages, setup = prepare(SECOND, *overrides)
         reports = []
 
         def after_epoch(report):
             reports.append(report)
-            return Verdict.STOP if report.epoch == stop_after else Verdict.CONTINUE
+            return Decision.STOP if report.epoch == stop_after else Decision.CONTINUE
 
-        outcome = train_trial(
-            cfg, stages, context.dataset, tmp_path / folder, after_epoch, entries={}
-        )
-        return outcome, reports
+        result = train_trial(cfg, stages, setup.dataset, tmp_path / folder, after_epoch, entries={})
+        return result, reports
 
     return run
 
@@ -89,32 +87,32 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(train, tmp_path, stop_af
 
 def test_every_epoch_is_judged_as_the_model_is_used_in_the_end(train, tmp_path):
     """In the direct stage too the Fermi level is one that the model found, not the label."""
-    outcome, reports = train("a")
+    result, reports = train("a")
     assert all(report.metrics["rmse_fermi_level"] > 0.05 for report in reports)
     assert all(report.metrics["rmse_total_charge"] < 1e-5 for report in reports)
     steps = pd.read_parquet(tmp_path / "a" / "breakdown.parquet")
     assert steps["raw.field_features"].isna().tolist() == [False] * 6 + [True] * 6
     assert steps["raw.fermi_level_per_atom"].isna().tolist() == [True] * 6 + [False] * 6
-    assert outcome.metrics["test"]["rmse_fermi_level"] > 0.05
+    assert result.metrics["test"]["rmse_fermi_level"] > 0.05
 
 
 def test_a_trained_model_has_the_right_sign(prepare):
     """Electrons fill up as the Fermi level rises: by one step, and self-consistently."""
-    cfg, stages, context = prepare(SECOND, "train_schedule.0.lr=0.03", "trainer.batch_size=2")
-    context.reset()
-    member = Member(context.model, cfg.trainer, stages[0])
+    cfg, stages, setup = prepare(SECOND, "train_schedule.0.lr=0.03", "trainer.batch_size=2")
+    setup.reset()
+    member = Member(setup.model, cfg.trainer, stages[0])
     for stage in stages:
         member.enter(stage)
         loss = WeightedLoss(stage.loss)
         for epoch in range(4):
-            for ref, periodic in context.batches("train", seed=0, epoch=epoch):
+            for ref, periodic in setup.batches("train", seed=0, epoch=epoch):
                 member.step(loss, ref, periodic=periodic, stress=False)
-    ref, periodic = context.balance_batch()
+    ref, periodic = setup.balance_batch()
     options = stages[1].options
-    prediction = context.model(ref, periodic=periodic, **options)
+    prediction = setup.model(ref, periodic=periodic, **options)
     assert (prediction["dq_dmu"] < 0).all()
     levels = [
-        context.model(
+        setup.model(
             {**ref, "total_charge": ref["total_charge"] + shift}, periodic=periodic, **options
         )["fermi_level"]
         for shift in (0.1, -0.1)
@@ -158,14 +156,14 @@ def test_a_trained_model_has_the_right_sign(prepare):
     ],
 )
 def test_what_a_stage_cannot_do_is_refused(prepare, overrides, message):
-    _, stages, context = prepare(*overrides)
+    _, stages, setup = prepare(*overrides)
     with pytest.raises(InputError, match=message):
-        preflight(context, stages)
+        preflight(setup, stages)
 
 
 def test_a_term_on_a_charge_that_is_imposed_is_said_to_be_constant(prepare):
-    _, stages, context = prepare("loss=[forces,total_charge]")
-    table = preflight(context, stages)
+    _, stages, setup = prepare("loss=[forces,total_charge]")
+    table = preflight(setup, stages)
     status = list(table.columns[-1].cells)
     assert [str(cell) for cell in status] == [
         "ok",
@@ -176,19 +174,19 @@ def test_a_term_on_a_charge_that_is_imposed_is_said_to_be_constant(prepare):
 
 
 def test_charges_are_trained_where_the_level_is_given(prepare):
-    _, stages, context = prepare(
+    _, stages, setup = prepare(
         "loss=[forces,total_charge]", "objective=default",
         f"{OPTIONS.format(1)}.scf.constant_charge=false",
     )  # fmt: skip
-    assert "constant" not in str(list(preflight(context, stages).columns[-1].cells))
+    assert "constant" not in str(list(preflight(setup, stages).columns[-1].cells))
 
 
 def test_balanced_weights_are_measured_in_the_stage_that_they_are_for(prepare):
     """The Fermi level has no gradient in the first stage."""
     params = {"train_schedule.1.loss.fermi_level_per_atom": "tag(log, interval(1e-6, 1e6))"}
     space = SearchSpace.parse(params, [])
-    cfg, _, context = prepare(SECOND, "search.balance_epochs=1")
-    found = balanced_parameters(cfg, space, context)
+    cfg, _, setup = prepare(SECOND, "search.balance_epochs=1")
+    found = balanced_parameters(cfg, space, setup)
     (value,) = found.values()
     assert 1e-6 < value < 1e6
     assert value != 1.0

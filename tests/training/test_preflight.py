@@ -12,7 +12,7 @@ from sweep.config.checks import check_config
 from sweep.data.dataset import load
 from sweep.errors import InputError
 from sweep.training.preflight import preflight
-from sweep.training.setup import Context
+from sweep.training.setup import Setup
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def run(compose):
 
     def check(*overrides: str) -> str:
         cfg = compose(*overrides)
-        context = Context.get(cfg, load(cfg.heads, seed=cfg.seed))
+        setup = Setup.get(cfg, load(cfg.heads, seed=cfg.seed))
         console = Console(width=150, record=True)
-        console.print(preflight(context, check_config(cfg)))
+        console.print(preflight(setup, check_config(cfg)))
         return console.export_text()
 
     return check

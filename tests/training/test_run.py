@@ -15,7 +15,7 @@ from sweep.errors import TrainingError
 from sweep.files import read_json
 from sweep.training import checkpoint
 from sweep.training.job import train_trial
-from sweep.training.run import Verdict
+from sweep.training.run import Decision
 
 STAGES = [
     "schedule=two_stages",
@@ -28,7 +28,7 @@ TERMS = ["loss=[energy_per_atom,forces,atomic_multipoles,dipole_per_atom,total_c
 
 @pytest.fixture(scope="module")
 def datasets():
-    """One data set per mapping of files, so that the context is built once."""
+    """One data set per mapping of files, so that the setup is built once."""
     return {}
 
 
@@ -36,7 +36,7 @@ def datasets():
 def train(compose, datasets, tmp_path):
     """Train with overrides; ``stop_after`` is the epoch after which to stop."""
 
-    def run(folder, *overrides, stop_after=None, verdict=Verdict.STOP):
+    def run(folder, *overrides, stop_after=None, decision=Decision.STOP):
         cfg = compose(*STAGES, *TERMS, *overrides)
         key = str(cfg.heads)
         if key not in datasets:
@@ -45,9 +45,9 @@ def train(compose, datasets, tmp_path):
 
         def after_epoch(report):
             reports.append(report)
-            return verdict if report.epoch == stop_after else Verdict.CONTINUE
+            return decision if report.epoch == stop_after else Decision.CONTINUE
 
-        outcome = train_trial(
+        result = train_trial(
             cfg,
             check_config(cfg),
             datasets[key],
@@ -55,7 +55,7 @@ def train(compose, datasets, tmp_path):
             after_epoch,
             entries={"number": 0},
         )
-        return outcome, reports
+        return result, reports
 
     return run
 
@@ -74,10 +74,10 @@ def log_lines(folder: Path) -> list[str]:
 
 
 def test_a_run_leaves_complete_records(train, tmp_path):
-    outcome, reports = train("a")
+    result, reports = train("a")
     found = tables(tmp_path / "a")
     steps = found["breakdown"]
-    assert outcome.state == "COMPLETE"
+    assert result.state == "COMPLETE"
     assert steps["step"].tolist() == list(range(12))  # 12 configurations in batches of 4, 4 epochs
     assert steps["epoch"].tolist() == [epoch for epoch in range(4) for _ in range(3)]
     assert steps["stage"].tolist() == [0] * 6 + [1] * 6
@@ -89,17 +89,17 @@ def test_a_run_leaves_complete_records(train, tmp_path):
     assert (steps["grad_norm"] > 0).all()
     valid = found["metrics"].query("split == 'valid'")
     assert valid["epoch"].tolist() == [0, 1, 2, 3]
-    assert valid["score"].min() == outcome.score == reports[-1].best_score
+    assert valid["score"].min() == result.score == reports[-1].best_score
     (test,) = found["metrics"].query("split == 'test'").to_dict("records")
-    assert test["epoch"] == outcome.epoch
-    assert test["score"] == outcome.metrics["test"]["score"]
+    assert test["epoch"] == result.epoch
+    assert test["score"] == result.metrics["test"]["score"]
     assert found["balance"]["epoch"].unique().tolist() == [0, 2]
     lines = log_lines(tmp_path / "a")
     assert sum("loss breakdown" in line for line in lines) == 12
     assert sum("INFO: Epoch" in line for line in lines) == 4
     content = read_json(tmp_path / "a" / "trial.json")
     assert content["state"] == "COMPLETE"
-    assert content["score"] == outcome.score
+    assert content["score"] == result.score
     assert content["versions"]["torch"] == torch.__version__
     shares = reports[-1].shares
     assert sum(shares.values()) == pytest.approx(1)
@@ -152,16 +152,16 @@ def test_same_seed_same_numbers_other_seed_other_numbers(train, tmp_path):
 
 
 def test_a_pruned_run_keeps_what_it_has(train, tmp_path):
-    outcome, _ = train("a", stop_after=1, verdict=Verdict.PRUNE)
-    assert outcome.state == read_json(tmp_path / "a" / "trial.json")["state"] == "PRUNED"
-    assert set(outcome.metrics) == {"valid"}
+    result, _ = train("a", stop_after=1, decision=Decision.PRUNE)
+    assert result.state == read_json(tmp_path / "a" / "trial.json")["state"] == "PRUNED"
+    assert set(result.metrics) == {"valid"}
     assert len(tables(tmp_path / "a")["breakdown"]) == 6
 
 
 def test_the_last_epoch_counts_if_asked(train):
-    outcome, reports = train("a", "objective.epoch=last")
-    assert outcome.epoch == 3
-    assert outcome.score == reports[-1].score
+    result, reports = train("a", "objective.epoch=last")
+    assert result.epoch == 3
+    assert result.score == reports[-1].score
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_is_named(train, tmp_path):
@@ -180,8 +180,8 @@ def test_a_trial_with_a_damaged_file_begins_again_and_keeps_it(train, tmp_path, 
     path = tmp_path / "a" / name
     damaged = path.read_bytes()[:1000]
     path.write_bytes(damaged)
-    outcome, reports = train("a")
-    assert outcome == whole
+    result, reports = train("a")
+    assert result == whole
     assert [report.epoch for report in reports] == [0, 1, 2, 3]
     assert name in read_json(tmp_path / "a" / "trial.json")["restarted"]
     (aside,) = (tmp_path / "a" / "damaged").iterdir()
@@ -189,9 +189,9 @@ def test_a_trial_with_a_damaged_file_begins_again_and_keeps_it(train, tmp_path, 
 
 
 def test_stages_with_their_own_terms(train, tmp_path):
-    outcome, _ = train("a", "train_schedule.1.loss={forces:10,stress:0}")
+    result, _ = train("a", "train_schedule.1.loss={forces:10,stress:0}")
     steps = tables(tmp_path / "a")["breakdown"]
-    assert outcome.state == "COMPLETE"
+    assert result.state == "COMPLETE"
     assert steps["weight.forces"].tolist() == [100.0] * 6 + [10.0] * 6
     assert steps["raw.esps"].isna().tolist() == [False] * 6 + [True] * 6
     lines = log_lines(tmp_path / "a")
@@ -209,9 +209,9 @@ def test_stages_with_their_own_terms(train, tmp_path):
 )
 def test_trainer_options(train, tmp_path, options):
     train("parts", *options, stop_after=1)
-    outcome, _ = train("parts", *options)
+    result, _ = train("parts", *options)
     whole, _ = train("whole", *options)
-    assert outcome == whole
+    assert result == whole
     lr = pd.read_parquet(tmp_path / "whole" / "breakdown.parquet")["lr"]
     decays = "trainer.scheduler=ExponentialLR" in options
     assert (lr.iloc[0] != lr.iloc[5]) == decays

@@ -14,7 +14,7 @@ from sweep.data.dataset import load
 from sweep.errors import InputError
 from sweep.training.member import Member
 from sweep.training.preflight import preflight
-from sweep.training.setup import Context
+from sweep.training.setup import Setup
 
 HEAD = "heads.water_clusters"
 LOSS = "loss=[energy_per_atom,forces,stress,atomic_multipoles,dipole_per_atom,esps]"
@@ -57,23 +57,23 @@ def prepare(compose, files):
     def make(*overrides: str):
         cfg = compose(*files, *overrides)
         stages = check_config(cfg)
-        return cfg, stages, Context.get(cfg, load(cfg.heads, seed=cfg.seed))
+        return cfg, stages, Setup.get(cfg, load(cfg.heads, seed=cfg.seed))
 
     return make
 
 
 def test_batches_are_of_one_kind(prepare):
-    _, _, context = prepare(LOSS, METRICS)
-    kinds = [(periodic, len(ref["ptr"]) - 1) for ref, periodic in context.batches("train")]
+    _, _, setup = prepare(LOSS, METRICS)
+    kinds = [(periodic, len(ref["ptr"]) - 1) for ref, periodic in setup.batches("train")]
     assert sorted(kinds) == [(False, 4), (True, 4), (True, 4)]
-    for ref, periodic in context.batches("train"):
+    for ref, periodic in setup.batches("train"):
         assert bool(ref["pbc"].any(dim=1).all()) is periodic
         assert ("pair_index" in ref) is not periodic
 
 
 def test_labels_count_where_they_are(prepare):
-    _, stages, context = prepare(LOSS, METRICS)
-    table = preflight(context, stages)
+    _, stages, setup = prepare(LOSS, METRICS)
+    table = preflight(setup, stages)
     columns = {str(column.header): list(column.cells) for column in table.columns}
     used = dict(zip(columns["term"], columns["train"], strict=True))
     assert used == {
@@ -87,13 +87,13 @@ def test_labels_count_where_they_are(prepare):
 
 
 def test_errors_are_those_of_the_configurations_one_by_one(prepare):
-    _, stages, context = prepare(LOSS, METRICS)
-    found = context.evaluate("valid", losses.WeightedLoss(stages[0].loss), {})
-    graphs = context._graphs["valid"]
+    _, stages, setup = prepare(LOSS, METRICS)
+    found = setup.evaluate("valid", losses.WeightedLoss(stages[0].loss), {})
+    graphs = setup._graphs["valid"]
     squares = {"forces": [], "stress": [], "dipole": [], "esps": []}
     for index, configuration in enumerate(graphs.configurations):
         batch = graphs.batch([index])
-        pred = context.model(batch.tensors, periodic=batch.periodic, compute_stress=batch.periodic)
+        pred = setup.model(batch.tensors, periodic=batch.periodic, compute_stress=batch.periodic)
         squares["forces"].append((pred["forces"] - batch.tensors["forces"]).square().flatten())
         squares["esps"].append((pred["esps"] - batch.tensors["esps_dft"]).square())
         if "stress" in configuration.labels:
@@ -107,11 +107,11 @@ def test_errors_are_those_of_the_configurations_one_by_one(prepare):
 
 
 def test_training_lowers_the_loss_on_every_kind(prepare):
-    cfg, stages, context = prepare(LOSS, METRICS)
-    context.reset()
+    cfg, stages, setup = prepare(LOSS, METRICS)
+    setup.reset()
     loss = losses.WeightedLoss(stages[0].loss)
-    member = Member(context.model, cfg.trainer, stages[0])
-    for batch in context.batches("train"):
+    member = Member(setup.model, cfg.trainer, stages[0])
+    for batch in setup.batches("train"):
         totals = [
             float(member.step(loss, batch[0], periodic=batch[1], stress=True)[1]) for _ in range(6)
         ]
@@ -150,13 +150,13 @@ def test_what_makes_no_sense_names_its_configuration(
     cfg = compose(*files, f"{HEAD}.train_file={tmp_path / 'train.xyz'}", LOSS, *override)
     data = load(cfg.heads, seed=0)
     with pytest.raises(InputError, match=message) as error:
-        Context.get(cfg, data)
+        Setup.get(cfg, data)
     assert "\n" not in str(error.value)
 
 
 def test_a_plain_mace_takes_all_of_them(prepare):
     overrides = ["model=mace_small", "model.num_channels=4", "model.radial_MLP=[8]"]
     terms = "loss=[energy_per_atom,forces,stress,molecular_forces]"
-    _, stages, context = prepare(*overrides, terms, "objective.metrics=[energy,forces,stress]")
-    preflight(context, stages)
-    assert set(context.quantities({})) == {"energy", "forces", "stress"}
+    _, stages, setup = prepare(*overrides, terms, "objective.metrics=[energy,forces,stress]")
+    preflight(setup, stages)
+    assert set(setup.quantities({})) == {"energy", "forces", "stress"}
