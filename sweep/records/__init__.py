@@ -2,3 +2,9 @@
 
 Imports neither torch nor optuna.
 """
+
+from sweep.records.objective import Objective
+from sweep.records.state import State
+from sweep.records.study_record import Dimension, StudyRecord
+
+__all__ = ["Dimension", "Objective", "State", "StudyRecord"]

@@ -49,14 +49,14 @@ ITERATED = [
 
 
 @dataclass(frozen=True)
-class Setup:
+class Case:
     """A kind of model, the data that it is trained on, and the terms that it can train."""
 
     family: str
     overrides: list[str]
     terms: set[str]
     boxes: bool = False
-    # legal too, but trained as well by another setup of the family
+    # legal too, but trained as well by another case of the family
     elsewhere: frozenset[str] = frozenset()
     # legal too, but the model leaves nothing to train
     constant: frozenset[str] = frozenset()
@@ -64,35 +64,35 @@ class Setup:
 
 BASIC = ENERGY | FORCES | MOLECULES
 TRAINS = {
-    "mace": Setup("mace", ["model=mace_small"], BASIC),
-    "mace in cells": Setup("mace", ["model=mace_small"], STRESS, boxes=True),
-    "local_charges": Setup(
+    "mace": Case("mace", ["model=mace_small"], BASIC),
+    "mace in cells": Case("mace", ["model=mace_small"], STRESS, boxes=True),
+    "local_charges": Case(
         "local_charges",
         ["model=local_charges_small", "model.polarizability=true"],
         BASIC | CHARGES | DIPOLE | TOTAL | {"esps", "polarizability"},
     ),
-    "local_charges in cells": Setup(
+    "local_charges in cells": Case(
         "local_charges", ["model=local_charges_small"], STRESS | {"forces", "esps"}, boxes=True
     ),
-    "fixed_point direct": Setup(
+    "fixed_point direct": Case(
         "fixed_point",
         ["model=fixed_point_small", f"+{OPTIONS}={{mode: direct}}"],
         CHARGES | DIPOLE | TOTAL | FIELDS | {"forces"},
         elsewhere=frozenset(BASIC),
     ),
-    "fixed_point at constant charge": Setup(
+    "fixed_point at constant charge": Case(
         "fixed_point",
         ITERATED,
         BASIC | CHARGES | DIPOLE | FIELDS | FERMI | SCF,
         constant=frozenset(TOTAL),
     ),
-    "fixed_point at constant level": Setup(
+    "fixed_point at constant level": Case(
         "fixed_point",
         [*ITERATED, f"+{OPTIONS}.scf.constant_charge=false"],
         TOTAL | {"fermi_level_gradient"},
         elsewhere=frozenset(BASIC | CHARGES | DIPOLE | FIELDS | SCF),
     ),
-    "polar": Setup(
+    "polar": Case(
         "polar", ["model=polar_small"], BASIC | CHARGES | DIPOLE, constant=frozenset(TOTAL)
     ),
 }
@@ -125,29 +125,29 @@ def datasets() -> dict[str, object]:
 
 @pytest.fixture
 def prepare(tiny_overrides, boxes, datasets):
-    """Configuration, checked stages and the setup of a setup with the given terms."""
+    """Configuration, checked stages and the set-up of a case with the given terms."""
     register()
     files = {False: [o for o in tiny_overrides if o.startswith("heads.")], True: boxes}
 
     def make(name: str, terms: str):
-        setup = TRAINS[name]
+        case = TRAINS[name]
         overrides = [
-            *files[setup.boxes], *setup.overrides, f"loss=[{terms}]", "model.num_channels=4",
+            *files[case.boxes], *case.overrides, f"loss=[{terms}]", "model.num_channels=4",
             "model.radial_MLP=[8]", "objective.metrics=[energy]", "trainer.batch_size=4",
             "train_schedule.0.lr=0.004",
         ]  # fmt: skip
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             cfg = compose("config", overrides)
-        assert cfg.model.family == setup.family
-        if setup.boxes not in datasets:
-            datasets[setup.boxes] = load(cfg.heads, seed=cfg.seed)
-        return cfg, check_config(cfg), Setup.get(cfg, datasets[setup.boxes])
+        assert cfg.model.family == case.family
+        if case.boxes not in datasets:
+            datasets[case.boxes] = load(cfg.heads, seed=cfg.seed)
+        return cfg, check_config(cfg), Setup.get(cfg, datasets[case.boxes])
 
     return make
 
 
 def test_every_family_and_every_term_is_covered():
-    assert {setup.family for setup in TRAINS.values()} == set(FAMILIES)
+    assert {case.family for case in TRAINS.values()} == set(FAMILIES)
     assert {term for _, term in TRAINED} == set(losses.names())
     for name, term in TRAINED:
         assert TRAINS[name].family in losses.get(term).families
@@ -186,19 +186,19 @@ def test_a_few_steps_lower_the_term(prepare, name, term):
 
 @pytest.mark.parametrize("name", MOLECULAR)
 def test_elsewhere_terms_are_refused_with_the_reason(prepare, name):
-    setup = TRAINS[name]
-    refused = set(losses.names()) - setup.terms - setup.elsewhere - setup.constant
+    case = TRAINS[name]
+    refused = set(losses.names()) - case.terms - case.elsewhere - case.constant
     _, stages, setup = prepare(name, ",".join(["energy_per_atom", *sorted(refused)]))
     with pytest.raises(InputError) as error:
         preflight(setup, stages)
     messages = re.split(r"; (?=stage )", str(error.value))
     for term in refused:
         found = " / ".join(m for m in messages if f"loss term '{term}': " in m)
-        if setup.family not in losses.get(term).families:
-            reason = f"not for the model family '{setup.family}', only for "
+        if case.family not in losses.get(term).families:
+            reason = f"not for the model family '{case.family}', only for "
         elif term in STRESS:
             reason = "its label 'stress' is not mapped in heads"
-        elif setup.family == "fixed_point" and term in FERMI | SCF:
+        elif case.family == "fixed_point" and term in FERMI | SCF:
             reason = "mode 'direct' " if "direct" in name else "the Fermi level is given "
         else:
             reason = f"the model does not return {losses.get(term).outputs[0]}"
