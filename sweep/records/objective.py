@@ -38,17 +38,17 @@ class Objective:
         """
         if not isinstance(content, Mapping) or content.get("statistic") not in ("rmse", "mae"):
             return None
-        lists = {key: content.get(key) for key in ("metrics", "minimize")}
-        lists["minimize"] = lists["minimize"] or ["score"]
-        for names in lists.values():
+        metrics, minimize = content.get("metrics"), content.get("minimize") or ["score"]
+        for names in (metrics, minimize):
             if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
                 return None
-        constraints = content.get("constraints")
+        given = content.get("constraints")
+        constraints = given.items() if isinstance(given, Mapping) else ()
         return cls(
-            metrics=tuple(lists["metrics"]),
+            metrics=tuple(metrics or ()),
             statistic=content["statistic"],
             epoch=str(content.get("epoch", "best")),
-            minimize=tuple(lists["minimize"]),
+            minimize=tuple(minimize),
             constraints={
                 name: float(factor)
                 for name, factor in (
