@@ -38,12 +38,13 @@ class Objective:
         """
         if not isinstance(content, Mapping) or content.get("statistic") not in ("rmse", "mae"):
             return None
-        metrics, minimize = content.get("metrics"), content.get("minimize") or ["score"]
+        metrics: Any = content.get("metrics")
+        minimize: Any = content.get("minimize") or ["score"]
         for names in (metrics, minimize):
             if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
                 return None
         given = content.get("constraints")
-        constraints = given.items() if isinstance(given, Mapping) else ()
+        constraints: Any = given.items() if isinstance(given, Mapping) else ()
         return cls(
             metrics=tuple(metrics or ()),
             statistic=content["statistic"],
