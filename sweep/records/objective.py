@@ -44,7 +44,7 @@ class Objective:
             if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
                 return None
         given = content.get("constraints")
-        constraints: Any = given.items() if isinstance(given, Mapping) else ()
+        constraints: Any = given if isinstance(given, Mapping) else {}
         return cls(
             metrics=tuple(metrics or ()),
             statistic=content["statistic"],
@@ -52,9 +52,7 @@ class Objective:
             minimize=tuple(minimize),
             constraints={
                 name: float(factor)
-                for name, factor in (
-                    constraints.items() if isinstance(constraints, Mapping) else ()
-                )
+                for name, factor in constraints.items()
                 if name in QUANTITIES and isinstance(factor, int | float)
             },
         )
