@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 
 from sweep.data import shipped
+
+# A shell starts commands in the background with SIGINT ignored, which all processes inherit that
+# they start; tests of Ctrl-C need it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Fixtures that tests of several folders use.
 pytest_plugins = ("command_fixtures", "study_fixtures")
@@ -59,8 +65,8 @@ def compose(tiny_overrides: Overrides) -> Callable[..., object]:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
-    from sweep.config.schema import register
     from sweep.config.stages import CONF_DIR
+    from sweep.hydra_plugin.registration import register
 
     register()
 

@@ -15,9 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from sweep.config.checks import omegaconf_message
-from sweep.config.schema import register
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError, SweepError, unknown
+from sweep.hydra_plugin.registration import register
 from sweep.mace_scf.command import expand
 
 __all__ = ["main"]

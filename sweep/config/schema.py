@@ -1,4 +1,4 @@
-"""The configuration's schema, and its registration with Hydra. Imports no torch.
+"""The configuration's schema. Imports no torch.
 
 What a key means is said in the YAML file that sets it; what is valid beyond its type is checked in
 :mod:`sweep.config.checks`.
@@ -9,18 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 
-from sweep.data import shipped
 from sweep.quantities import QUANTITIES
 
-__all__ = ["SWEEPER_TARGET", "register"]
-
-# Hydra 1.3 instantiates only sweepers whose target starts with "hydra_plugins."; the name is a key
-# of its look-up table, no such module exists.
-SWEEPER_TARGET = "hydra_plugins.sweep.StudySweeper"
+__all__ = [
+    "Config",
+    "ConfirmConfig",
+    "ConstraintsConfig",
+    "HeadConfig",
+    "ObjectiveConfig",
+    "SearchConfig",
+    "StageConfig",
+    "TrainerConfig",
+]
 
 
 @dataclass
@@ -121,39 +123,3 @@ class Config:
     seed: int = MISSING
     fit_name: str = MISSING
     cache_dir: str | None = None
-
-
-@dataclass
-class StudySweeperConfig:
-    """The sweeper's own keys; where Hydra's Optuna plugin has them too, its names."""
-
-    defaults: list[Any] = field(
-        default_factory=lambda: ["_self_", {"sampler": "gp"}, {"pruner": "median"}]
-    )
-    _target_: str = SWEEPER_TARGET
-    # The sampler and the pruner are instantiated where they are used, not with the sweeper.
-    _recursive_: bool = False
-    study_name: str = "study"
-    n_trials: int = 20
-    n_jobs: int | None = None
-    workers_per_gpu: int = 1
-    storage: str | None = None
-    max_failure_rate: float = 0.5
-    dashboard: bool = False
-    sampler: Any = MISSING
-    pruner: Any = MISSING
-    params: dict[str, Any] = field(default_factory=dict)
-
-
-def register() -> None:
-    """Make the schema, the sweeper and the ``shipped_data`` resolver known to Hydra."""
-    from sweep.hydra_plugin.sweeper import StudySweeper
-
-    plugins = Plugins.instance()
-    plugins.register(StudySweeper)
-    # Registering alone is not enough in Hydra 1.3, see SWEEPER_TARGET.
-    plugins.class_name_to_class[SWEEPER_TARGET] = StudySweeper
-    store = ConfigStore.instance()
-    store.store(name="sweep_schema", node=Config, provider="sweep")
-    store.store(group="hydra/sweeper", name="study", node=StudySweeperConfig, provider="sweep")
-    OmegaConf.register_new_resolver("shipped_data", lambda path: str(shipped(path)), replace=True)

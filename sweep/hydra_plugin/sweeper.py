@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -11,6 +13,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError, TrainingError
+
+if TYPE_CHECKING:  # with Optuna they take too long for --help
+    from sweep.study.spec import StudySpec
 
 __all__ = ["StudySweeper"]
 
@@ -89,10 +94,6 @@ class StudySweeper(Sweeper):
             with read_write(config.hydra), open_dict(config.hydra):
                 config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(launcher))
 
-    def compose(self, overrides: list[str]) -> DictConfig:
-        """The configuration with some overrides, and with the ``hydra`` node."""
-        return self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
-
     def sweep(self, arguments: list[str]) -> None:
         """Check everything, then work on the study until it is done.
 
@@ -101,30 +102,83 @@ class StudySweeper(Sweeper):
             SweepError: if too many trials failed.
             KeyboardInterrupt: if the user stopped it before all trials were finished.
         """
+        from sweep.hydra_plugin.launching import launch_with
         from sweep.report.finish import finish
-        from sweep.study.definition import claim_study, definition
+        from sweep.study.definition import claim_study
         from sweep.study.references import enqueue_references
-        from sweep.study.spec import Plan
         from sweep.training.load_data import load_data
+        from sweep.workers.launchers import launcher_kind
+        from sweep.workers.pool import WorkerPool
         from sweep.workers.session import Session
-        from sweep.workers.workforce import Workforce
 
-        plan = Plan.make(self, arguments)
-        workers = Workforce(self, plan)
-        dataset = load_data(plan.base)
-        session = Session.create(plan.folder, detached=workers.detached)
+        kind = launcher_kind(str(self.config.hydra.launcher._target_))
+        spec = self.spec(arguments)
+        spec.check()
+        pool = WorkerPool(
+            spec,
+            kind,
+            partial(launch_with, self.hydra_context, self.config),
+            n_jobs=self.n_jobs,
+            workers_per_gpu=self.workers_per_gpu,
+            annotate=self._annotate(spec.folder),
+        )
+        dataset = load_data(spec.base)
+        session = Session.create(spec.folder, detached=pool.detached)
         try:
-            queue, defined = plan.open(), definition(plan.base, plan.space)
-            if not claim_study(queue, defined, plan.folder, alone=session.is_alone()):
-                queue = plan.open(anew=True)
-                claim_study(queue, defined, plan.folder, alone=False)
-            enqueue_references(plan, queue)
-            done = workers.run(queue, dataset, arguments, session)
+            queue, record = spec.open(), spec.record()
+            if not claim_study(queue, record, spec.folder, alone=session.is_alone()):
+                spec.discard()
+                queue = spec.open()
+                claim_study(queue, record, spec.folder, alone=False)
+            enqueue_references(spec, queue)
+            done = pool.run(queue, dataset, session)
         except TrainingError:  # too many trials failed; the others may still be an answer
-            finish(plan.folder, plan.name)
+            finish(spec.folder, spec.name)
             raise
         finally:
             session.end()
-        finish(plan.folder, plan.name)
+        finish(spec.folder, spec.name)
         if not done:
             raise KeyboardInterrupt
+
+    def spec(self, arguments: list[str]) -> StudySpec:
+        """The study that the configuration and the command line describe.
+
+        Raises:
+            InputError: if they cannot be read.
+        """
+        from sweep.config.checks import check_config
+        from sweep.config.schema import ConfirmConfig
+        from sweep.records.objective import Objective
+        from sweep.search.space import SearchSpace
+        from sweep.study.spec import StudySpec, without_hydra
+
+        space = SearchSpace.parse(self.params, arguments)
+        loader = self.hydra_context.config_loader
+        template = loader.load_sweep_config(self.config, space.fixed)
+        base = without_hydra(template)
+        check_config(base)
+        objective = Objective.read(OmegaConf.to_container(base.objective, resolve=True))
+        assert objective is not None
+        confirm = cast(ConfirmConfig, OmegaConf.to_object(base.search.confirm))
+        return StudySpec(
+            name=self.study_name,
+            folder=Path(self.config.hydra.sweep.dir),
+            space=space,
+            template=template,
+            objective=objective,
+            confirm=confirm if confirm.top else None,
+            sampler=self.sampler,
+            pruner=self.pruner,
+            storage=self.storage,
+            n_trials=self.n_trials,
+            max_failure_rate=self.max_failure_rate,
+        )
+
+    def _annotate(self, folder: Path) -> Callable[..., None] | None:
+        """What gives trials their notes and pictures; None if they shall have none."""
+        if not self.dashboard:
+            return None
+        from sweep.report.dashboard.notes import Dashboard
+
+        return Dashboard(folder).show

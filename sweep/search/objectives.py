@@ -1,7 +1,7 @@
 """What Optuna is told about a trial: values to minimise, a score to prune by, constraints.
 
-Optuna prunes only studies of one objective. Here pruning looks at the score in every study: its
-course over the epochs is reported for each trial, and the pruner sees the study as one of a single
+Optuna prunes only studies of one objective. Here pruning looks at the score in every study: it is
+reported after each epoch of each trial, and the pruner sees the study as one of a single
 objective, the score.
 """
 
@@ -18,9 +18,9 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from sweep.config.schema import ObjectiveConfig
 from sweep.errors import TrainingError
 from sweep.records.feasibility import violations
+from sweep.records.objective import Objective
 
 __all__ = ["SCORE", "Objectives"]
 
@@ -66,10 +66,9 @@ class Objectives:
     statistic: str
 
     @classmethod
-    def of(cls, cfg: ObjectiveConfig) -> Objectives:
-        """The objectives of a configuration."""
-        constraints = {k: v for k, v in vars(cfg.constraints).items() if v is not None}
-        return cls(tuple(cfg.minimize), constraints, cfg.statistic)
+    def of(cls, objective: Objective) -> Objectives:
+        """The objectives of a study."""
+        return cls(objective.minimize, objective.constraints, objective.statistic)
 
     def values(self, score: float, metrics: Mapping[str, float]) -> list[float]:
         """The values to minimise of a trial with this score and these validation errors.
@@ -87,7 +86,7 @@ class Objectives:
         return list(values.values())
 
     def report(self, trial: Trial, score: float, epoch: int) -> None:
-        """Report the course of a trial's score."""
+        """Report the score of an epoch."""
         # Trial.report refuses several objectives; the storage does not.
         trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, score)
 
@@ -118,15 +117,15 @@ class Objectives:
         return violations(errors, reference, self.constraints)
 
 
-def _without_standstill(course: Mapping[int, float]) -> dict[int, float]:
-    """The course of a score in which only improvements count.
+def _without_standstill(history: Mapping[int, float]) -> dict[int, float]:
+    """The history of a score in which only improvements count.
 
     What is reported is the best score so far, and to a pruner that waits until all of the last
-    scores are worse than one before, a course that stands still is as good as one that improves.
+    scores are worse than one before, a history that stands still is as good as one that improves.
     """
     best = math.inf
     seen = {}
-    for epoch, score in sorted(course.items()):
+    for epoch, score in sorted(history.items()):
         seen[epoch] = math.inf if score == best else score
         best = min(best, score)
     return seen

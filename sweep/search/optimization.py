@@ -1,11 +1,10 @@
-"""Opening an Optuna study with the configured sampler and pruner."""
+"""The configured sampler and pruner, made from their configurations."""
 
 from __future__ import annotations
 
 import inspect
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,60 +14,11 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from sweep.errors import InputError, unknown
-from sweep.locks import locked
 from sweep.search.objectives import SCORE
-from sweep.search.samplers import OWN, check_sampler, defaults_for, is_walked, prepare
+from sweep.search.samplers import OWN, check_sampler, defaults_for, prepare
 from sweep.search.space import SearchSpace
-from sweep.study.queue import EXHAUSTED
-from sweep.study.storage import open_storage
 
-__all__ = ["make_pruner", "make_sampler", "open_study"]
-
-
-def open_study(
-    folder: Path,
-    name: str,
-    *,
-    n_objectives: int = 1,
-    storage: str | None = None,
-    space: SearchSpace | None = None,
-) -> optuna.Study:
-    """Create the study, or open the one that is there.
-
-    Args:
-        folder: Folder of the study.
-        name: Its name.
-        n_objectives: How many values are minimised.
-        storage: URL of a database; None for a journal in the folder.
-        space: The search space, to tell when a sampler has walked through all of it.
-
-    Raises:
-        InputError: if the storage cannot be opened or holds a study of another kind.
-    """
-    # We report the study's progress ourselves.
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.mkdir(parents=True, exist_ok=True)
-    opened = open_storage(storage, folder)
-    with locked(folder / "locks" / "queue.lock"):
-        study = optuna.create_study(
-            study_name=name,
-            storage=opened,
-            directions=["minimize"] * n_objectives,
-            load_if_exists=True,
-        )
-    if len(study.directions) != n_objectives:
-        raise InputError(
-            f"{folder}: holds a study of {len(study.directions)} objectives; objective.minimize "
-            f"has {n_objectives}; give this one its own hydra.sweeper.study_name"
-        )
-
-    def stop() -> None:
-        """Called by samplers that have tried everything, to end a loop that we do not use."""
-        if space is not None and is_walked(study, space):
-            study.set_user_attr(EXHAUSTED, True)
-
-    study.stop = stop  # type: ignore[method-assign]
-    return study
+__all__ = ["make_pruner", "make_sampler"]
 
 
 def make_sampler(

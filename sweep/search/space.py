@@ -187,10 +187,10 @@ class SearchSpace:
             The same as Hydra's overrides.
         """
         overrides = []
-        for key, given in params.items():
-            target, value = key, given
+        for key, chosen in params.items():
+            target, value = key, chosen
             if key in self.switches:
-                if given == ON:
+                if chosen == ON:
                     continue
                 whole = OmegaConf.is_dict(OmegaConf.select(cfg, key))
                 target, value = f"{key}.weight" if whole else key, 0.0

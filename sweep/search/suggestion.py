@@ -1,4 +1,4 @@
-"""The parameters of a trial: drawn by its sampler, or given; and who had the same before."""
+"""The parameters of a trial: drawn by its sampler, or fixed; and who had the same before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweep.search.space import SearchSpace
 
-__all__ = ["Given", "describe", "is_drawn", "same_before", "suggest"]
+__all__ = ["FixedSampler", "describe", "is_drawn", "same_before", "suggest"]
 
 
 def suggest(trial: Trial, space: SearchSpace) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def same_before(study: optuna.Study, number: int, params: Mapping[str, Any]) -> 
     return None
 
 
-class Given(optuna.samplers.BaseSampler):
+class FixedSampler(optuna.samplers.BaseSampler):
     """A sampler for a trial whose parameters are known."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -52,7 +52,7 @@ class Given(optuna.samplers.BaseSampler):
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """None: every parameter is given by itself."""
+        """None: every parameter is set by itself."""
         return {}
 
     def sample_relative(
@@ -68,7 +68,7 @@ class Given(optuna.samplers.BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """The given value."""
+        """The known value."""
         return self._params[param_name]
 
 

@@ -1,70 +1,76 @@
-"""Training the best trials and the default again with fresh seeds: is the gain beyond the noise?"""
+"""Training the best trials and the default again with fresh seeds: is the gain beyond the noise?
+
+Imports no torch.
+"""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from optuna.trial import TrialState
+import optuna
 
-from sweep.errors import LeaseLostError
-from sweep.search.objectives import SCORE
-from sweep.study.confirmation_queue import describe_training, open_confirmation, training_folder
-from sweep.study.queue import Claim
-from sweep.training.run import Decision, EpochReport
+from sweep.errors import DamagedRecordError
+from sweep.locks import locked
+from sweep.records.feasibility import feasible
+from sweep.records.trial_json import read_trial_json
+from sweep.search.objectives import SCORE, Objectives
+from sweep.study.phase import AnyTrial, Phase, Training
+from sweep.study.queue import TrialQueue
+from sweep.study.spec import StudySpec
+from sweep.study.storage import open_study
 
-if TYPE_CHECKING:
-    from sweep.workers.worker import Worker
-
-__all__ = ["Confirmation"]
+__all__ = ["confirmation_phase"]
 
 
-class Confirmation:
-    """Trains chosen trials of a finished search again.
+def confirmation_phase(spec: StudySpec, search: TrialQueue) -> Phase | None:
+    """What confirms a finished search, in the study's own storage; None if nothing shall.
+
+    The best ``search.confirm.top`` trials and the default are trained with ``search.confirm.seeds``
+    seeds each, none of which the search used: whatever it picked for its luck loses that here.
+    """
+    if spec.confirm is None:
+        return None
+    queue = TrialQueue(
+        open_study(spec.folder, f"{spec.name}.confirm", storage=spec.storage),
+        spec.folder / "confirm",
+        optuna.samplers.RandomSampler,  # its first argument is the seed; nothing is drawn
+        n_trials=None,
+        max_failure_rate=1.0,
+    )
+    numbers = [0, *_best(spec.folder, spec.confirm.top)]
+    trials = {trial.number: trial for trial in search.trials()}
+    with locked(queue.lock_path):
+        there = {(trial.user_attrs["of"], trial.user_attrs["seed"]) for trial in queue.trials()}
+        # All trainings of one seed together: a worker builds the model anew for another seed.
+        for seed in range(spec.base.seed + 1, spec.base.seed + 1 + spec.confirm.seeds):
+            for number in numbers:
+                if (number, seed) not in there:
+                    attrs = {"of": number, "seed": seed, "params": trials[number].params}
+                    queue.study.enqueue_trial({}, user_attrs=attrs)
+    objectives = Objectives((SCORE,), {}, spec.objective.statistic)
+    return Phase(queue, _training, objectives, searches=False)
+
+
+def _training(trial: AnyTrial) -> Training:
+    of, seed, params = (trial.user_attrs[key] for key in ("of", "seed", "params"))
+    subdir = f"confirm/{of:04d}-seed{seed}"
+    return Training(of, params, None, subdir, f"trial {of} again with seed {seed}", seed)
+
+
+def _best(folder: Path, top: int) -> list[int]:
+    """The best complete and feasible trials but the default, each set of weights once.
 
     Args:
-        worker: Trains.
-
-    Attributes:
-        queue: Hands out the trainings.
+        folder: Folder of the study; what is recorded there was judged by the final errors of the
+            default, which a worker may not have known when it told Optuna of a trial.
+        top: How many.
     """
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._plan = worker.plan
-        self.queue = open_confirmation(worker.plan, worker.queue)
-
-    def work_on(self, claim: Claim) -> None:
-        """Train a trial again, to the end, whatever it looks like on the way.
-
-        Raises:
-            OSError: if nothing can be written.
-            LeaseLostError: if another worker has the training now.
-        """
-        worker, trial = self._worker, claim.trial
-        of, seed, params = (trial.user_attrs[key] for key in ("of", "seed", "params"))
-        subdir = f"confirm/{training_folder(of, seed)}"
-        reported = set(self.queue.trials()[trial.number].intermediate_values)
-        cfg = self._plan.composer.compose(params, subdir, trial.number, seed=seed)
-
-        def after_epoch(report: EpochReport) -> Decision:
-            if report.epoch not in reported:
-                trial.report(report.score, report.epoch)
-            return Decision.STOP if worker.stopped() else Decision.CONTINUE
-
-        entries = {"number": of, "role": None, "params": params}
+    contents = []
+    for path in sorted((folder / "trials").glob("*/trial.json")):
         try:
-            result = worker.train(claim, cfg, describe_training(of, seed), after_epoch, entries)
-        except (OSError, LeaseLostError):
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            trial.set_user_attr("reason", reason)
-            self.queue.study.tell(trial, state=TrialState.FAIL)
-            worker.progress.trial_ended(trial.number, "FAILED", math.nan)
-            worker.progress.message(f"  {reason}")
-            return
-        if result.state == "COMPLETE":
-            trial.set_user_attr(SCORE, result.score)
-            self.queue.study.tell(trial, result.score)
-        worker.progress.trial_ended(trial.number, result.state, result.score)
+            contents.append(read_trial_json(path))
+        except DamagedRecordError:
+            continue
+    own = [c for c in feasible(contents) if c["number"] and c.get("same_as") is None]
+    own.sort(key=lambda content: (content["score"], content["number"]))
+    return [content["number"] for content in own[:top]]

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import platform
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+import optuna
 from omegaconf import DictConfig, OmegaConf
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from sweep.data.read.formats import content_digest
-from sweep.errors import InputError
+from sweep.errors import DamagedRecordError, InputError
 from sweep.files import write_text
 from sweep.locks import locked
+from sweep.records.study_record import StudyRecord
 from sweep.search.space import SearchSpace
 from sweep.study.queue import TrialQueue
+from sweep.study.storage import JOURNAL
 
 __all__ = ["changes", "claim_study", "definition"]
+
+# Of a study's folder: which of the studies in a database is its own.
+_IDENTITY = "study_id"
 
 # They change where a training runs, not what it computes, or what happens after the search.
 _FREE = (
@@ -53,12 +61,14 @@ def definition(cfg: DictConfig, space: SearchSpace) -> dict[str, Any]:
     }
 
 
-def claim_study(queue: TrialQueue, new: Mapping[str, Any], folder: Path, *, alone: bool) -> bool:
+def claim_study(queue: TrialQueue, record: StudyRecord, folder: Path, *, alone: bool) -> bool:
     """Refuse to mix two definitions in one study, or two folders in one study of a database.
+
+    ``study.json`` is written when the study begins, or when one that lacks it goes on.
 
     Args:
         queue: The study's trials.
-        new: The definition of whoever asks.
+        record: The study of whoever asks.
         folder: Folder of the study.
         alone: Nobody else has the study open.
 
@@ -69,32 +79,65 @@ def claim_study(queue: TrialQueue, new: Mapping[str, Any], folder: Path, *, alon
     Raises:
         InputError: listing what differs.
     """
-    study, own = queue.study, folder / "locks" / "study_id"
+    study, new = queue.study, record.definition
     with locked(queue.lock_path):
-        if not own.exists():
-            write_text(own, f"{uuid.uuid4()} {platform.node()}:{folder.resolve()}")
-        here = own.read_text(encoding="utf-8")
-        there = study.user_attrs.get("folder", here)
-        if there.partition(" ")[0] != here.partition(" ")[0]:
-            raise InputError(
-                f"hydra.sweeper.storage: holds a study '{study.study_name}' of another folder "
-                f"({there.partition(' ')[2]}); give this one its own hydra.sweeper.study_name"
-            )
+        _check_folder(study, folder)
         old: Mapping[str, Any] | None = study.user_attrs.get("definition")
         if old is None:
-            study.set_user_attr("folder", here)
             study.set_user_attr("definition", dict(new))
+            record.write(folder)
             return True
         differ = changes(old, new)
         begun = [trial for trial in queue.trials() if trial.state != TrialState.WAITING]
         if differ and alone and not begun:
             return False
+        if not differ:
+            _update_record(record, folder, begun)
     if differ:
         raise InputError(
             f"{folder}: holds a study with another definition ({differ}); give this one its own "
             "hydra.sweeper.study_name"
         )
     return True
+
+
+def _check_folder(study: optuna.Study, folder: Path) -> None:
+    """Make sure that the study of a storage belongs to this folder.
+
+    A journal lies in the folder itself, so that whatever it holds belongs there.
+    """
+    own = folder / _IDENTITY
+    there = study.user_attrs.get("folder")
+    if not own.exists():
+        before = folder / "locks" / "study_id"  # where version 0.1 kept it
+        if before.exists():
+            write_text(own, before.read_text(encoding="utf-8"))
+        elif there is not None and (folder / JOURNAL).exists():
+            write_text(own, there)
+        else:
+            write_text(own, f"{uuid.uuid4()} {platform.node()}:{folder.resolve()}")
+    here = own.read_text(encoding="utf-8")
+    if there is None:
+        study.set_user_attr("folder", here)
+    elif there.partition(" ")[0] != here.partition(" ")[0]:
+        raise InputError(
+            f"hydra.sweeper.storage: holds a study '{study.study_name}' of another folder "
+            f"({there.partition(' ')[2]}); give this one its own hydra.sweeper.study_name"
+        )
+
+
+def _update_record(record: StudyRecord, folder: Path, begun: Sequence[FrozenTrial]) -> None:
+    """Write ``study.json`` where it is missing or damaged, or names another sampler or pruner."""
+    try:
+        there = StudyRecord.read(folder)
+    except DamagedRecordError:
+        there = None
+    if there is None:
+        starts = [trial.datetime_start for trial in begun if trial.datetime_start is not None]
+        created = min(starts).astimezone(UTC).isoformat(timespec="seconds") if starts else None
+        (record if created is None else replace(record, created=created)).write(folder)
+    elif (there.sampler, there.pruner) != (record.sampler, record.pruner):
+        replace(record, created=there.created).write(folder)
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ must not exist. Whether a holder lives is told in two ways:
 
 * On its own node by the kernel: it holds a ``flock`` lock on its file, which ends when it ends. A
   trial of a killed worker is free at once, one of a paused worker or a sleeping laptop never.
-* From another node, where such locks may not be seen, by its heart: it touches the file every
+* From another node, where such locks may not be seen, by a heartbeat: it touches the file every
   :data:`HEARTBEAT_SECONDS`; one that stands still for :data:`GRACE_SECONDS` by the clock of whoever
   looks is taken for dead. Should it come back, it finds the newer lease and drops the trial before
   it writes anything.
@@ -55,7 +55,7 @@ class Lease:
     def release(self) -> None:
         """Let go of the trial."""
         if self._handle is not None:
-            os.ftruncate(self._handle, 0)  # another node need not wait for the heart to stop
+            os.ftruncate(self._handle, 0)  # another node need not wait for the heartbeat to stop
             os.pwrite(self._handle, b"{}", 0)
             os.close(self._handle)
             self._handle = None

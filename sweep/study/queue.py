@@ -20,11 +20,11 @@ from sweep.errors import TrainingError
 from sweep.locks import locked
 from sweep.search.objectives import SCORE
 from sweep.study.leases import Lease, Leases
+from sweep.study.storage import EXHAUSTED
 
-__all__ = ["EXHAUSTED", "FEASIBLE", "Claim", "TrialQueue"]
+__all__ = ["FEASIBLE", "TrialHandle", "TrialQueue"]
 
 FEASIBLE = "feasible"  # user attribute: False for a trial that breaks a constraint
-EXHAUSTED = "exhausted"  # user attribute of a study: there is nothing left to try
 _SURPLUS = "surplus"
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -32,7 +32,7 @@ _POLL_SECONDS = 1.0
 
 
 @dataclass
-class Claim:
+class TrialHandle:
     """A trial to train, and the lease that says so."""
 
     trial: Trial
@@ -100,7 +100,7 @@ class TrialQueue:
         ]
         return len(finished), min(scores, default=None)
 
-    def claim(self, stopped: Callable[[], bool]) -> Claim | None:
+    def claim(self, stopped: Callable[[], bool]) -> TrialHandle | None:
         """The next trial; waits while others train the last ones.
 
         Returns:
@@ -116,8 +116,8 @@ class TrialQueue:
                 self._check_failures(trials)
                 if self._is_done(trials, exhausted):
                     return None
-                if claim := self._take_over(trials) or self._ask(trials, exhausted):
-                    return claim
+                if handle := self._take_over(trials) or self._ask(trials, exhausted):
+                    return handle
             self.wait(stopped)
         return None
 
@@ -158,7 +158,7 @@ class TrialQueue:
             return True
         return exhausted and not any(trial.state == TrialState.RUNNING for trial in trials)
 
-    def _take_over(self, trials: list[FrozenTrial]) -> Claim | None:
+    def _take_over(self, trials: list[FrozenTrial]) -> TrialHandle | None:
         """A trial that someone left."""
         for frozen in trials:
             if frozen.state != TrialState.RUNNING:
@@ -172,11 +172,11 @@ class TrialQueue:
             self.study.sampler = self._sampler(frozen.number)
             trial = Trial(self.study, frozen._trial_id)
             if not self._is_surplus(trial):
-                return Claim(trial, lease)
+                return TrialHandle(trial, lease)
             self._drop(trial, lease)
         return None
 
-    def _ask(self, trials: list[FrozenTrial], exhausted: bool) -> Claim | None:
+    def _ask(self, trials: list[FrozenTrial], exhausted: bool) -> TrialHandle | None:
         """A new trial, if there is room for one."""
         n_begun = sum(trial.state in (*_FINISHED, TrialState.RUNNING) for trial in trials)
         if n_begun >= self._wanted(trials) or exhausted:
@@ -188,7 +188,7 @@ class TrialQueue:
         if lease is None:  # another node's worker, who does not see our lock, was faster
             return None
         if not self._is_surplus(trial):
-            return Claim(trial, lease)
+            return TrialHandle(trial, lease)
         self._drop(trial, lease)
         return None
 

@@ -9,14 +9,14 @@ import pandas as pd
 from sweep.files import read_json
 from sweep.locks import locked
 from sweep.study.queue import TrialQueue
-from sweep.study.spec import Plan
+from sweep.study.spec import StudySpec
 
 __all__ = ["BALANCED", "DEFAULT", "default_errors", "enqueue_references"]
 
 DEFAULT, BALANCED = "default", "balanced"
 
 
-def enqueue_references(plan: Plan, queue: TrialQueue) -> None:
+def enqueue_references(spec: StudySpec, queue: TrialQueue) -> None:
     """See to it that trial 0 is the default and, if weights are searched, trial 1 the balanced.
 
     What the balanced weights are is measured by the worker that trains them.
@@ -25,8 +25,8 @@ def enqueue_references(plan: Plan, queue: TrialQueue) -> None:
     with locked(queue.lock_path):
         roles = {trial.user_attrs.get("role") for trial in study.get_trials(deepcopy=False)}
         if DEFAULT not in roles:
-            study.enqueue_trial(plan.space.defaults(plan.base), user_attrs={"role": DEFAULT})
-            if plan.space.weights:
+            study.enqueue_trial(spec.space.defaults(spec.base), user_attrs={"role": DEFAULT})
+            if spec.space.weights:
                 study.enqueue_trial({}, user_attrs={"role": BALANCED})
 
 

@@ -1,55 +1,102 @@
-"""A trial of the search: draw its weights, train, prune, and tell Optuna how it went."""
+"""A trial from its parameters to what Optuna is told of it: draw, train, prune, judge, tell."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
+from omegaconf import DictConfig
 from optuna.trial import Trial, TrialState
 
+from sweep.config.checks import stages_of
+from sweep.config.stages import Stage
 from sweep.errors import LeaseLostError, TrainingError
 from sweep.locks import locked
-from sweep.search.balanced import balanced_parameters
+from sweep.records.state import State
 from sweep.search.objectives import SCORE
 from sweep.search.samplers import draws_in_turn
-from sweep.search.suggestion import Given, describe, is_drawn, same_before, suggest
+from sweep.search.suggestion import FixedSampler, is_drawn, same_before, suggest
 from sweep.study.duplicates import copy_trial
-from sweep.study.queue import FEASIBLE, Claim
+from sweep.study.hydra_job import hydra_job
+from sweep.study.phase import Phase, Training
+from sweep.study.progress import Progress
+from sweep.study.queue import FEASIBLE, TrialHandle
 from sweep.study.references import BALANCED, default_errors
+from sweep.study.spec import StudySpec
 from sweep.training.run import Decision, EpochReport, Result
 
-if TYPE_CHECKING:
-    from sweep.workers.worker import Worker
+__all__ = ["Annotate", "TrainTrial", "TrialRunner"]
 
-__all__ = ["Search"]
+Annotate = Callable[[Trial], None]
+"""Adds to a trial what a dashboard shows of it, before Optuna is told and freezes it."""
 
 
-class Search:
-    """Trains the trials of the search.
+class TrainTrial(Protocol):
+    """Trains in a folder; see :func:`sweep.training.job.train_trial`."""
+
+    def __call__(
+        self,
+        cfg: DictConfig,
+        stages: list[Stage],
+        folder: Path,
+        after_epoch: Callable[[EpochReport], Decision],
+        *,
+        entries: Mapping[str, Any],
+        before_commit: Callable[[], None],
+    ) -> Result:
+        """Train, continuing what the folder holds."""
+
+
+class TrialRunner:
+    """Trains the trials of one phase of a study.
 
     Args:
-        worker: Trains.
+        spec: The study.
+        phase: What of it.
+        train: Trains.
+        balance: Measures the parameters of the balanced trial; raises ``TrainingError`` if that
+            cannot be done.
+        progress: The display.
+        stopped: Whether to stop after the current epoch.
+        annotate: Called before Optuna is told of a trial; None for nothing.
     """
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._plan = worker.plan
-        self._queue = worker.queue
-        self._study = worker.queue.study
+    def __init__(
+        self,
+        spec: StudySpec,
+        phase: Phase,
+        *,
+        train: TrainTrial,
+        balance: Callable[[], dict[str, Any]],
+        progress: Progress,
+        stopped: Callable[[], bool],
+        annotate: Annotate | None = None,
+    ) -> None:
+        self._spec = spec
+        self._phase = phase
+        self._queue = phase.queue
+        self._study = phase.queue.study
+        self._train_trial = train
+        self._measure_balance = balance
+        self._progress = progress
+        self._stopped = stopped
+        self._annotate = annotate
 
-    def work_on(self, claim: Claim) -> None:
+    def run(self, handle: TrialHandle) -> None:
         """Train a trial, or as much of it as there is time for.
 
         Raises:
             OSError: if nothing can be written.
             LeaseLostError: if another worker has the trial now.
         """
-        trial = claim.trial
-        if trial.user_attrs.get("role") == BALANCED and not is_drawn(trial, self._plan.space):
-            self._balance(trial)
+        trial = handle.trial
         try:
-            params = self._draw(trial)
-            result = self._copy(trial, params) or self._train(claim, params)
+            if self._phase.searches:
+                self._draw(trial)
+            training = self._phase.training_of(trial)
+            result = self._copy(trial, training) or self._train(handle, training)
             values = self._judge(trial, result)
         except (OSError, LeaseLostError):
             raise
@@ -58,78 +105,100 @@ class Search:
         else:
             self._tell(trial, result, values)
 
-    def _draw(self, trial: Trial) -> dict[str, Any]:
+    def _draw(self, trial: Trial) -> None:
+        space = self._spec.space
+        if trial.user_attrs.get("role") == BALANCED and not is_drawn(trial, space):
+            self._balance(trial)
         if draws_in_turn(self._study.sampler):
             with locked(self._queue.lock_path):
-                return suggest(trial, self._plan.space)
-        return suggest(trial, self._plan.space)
+                suggest(trial, space)
+        else:
+            suggest(trial, space)
 
     def _balance(self, trial: Trial) -> None:
         """Let the sampler of this trial draw the balanced weights."""
-        worker = self._worker
-        worker.progress.message(
+        self._progress.message(
             "measuring the gradients of the terms for the balanced weights "
-            f"({self._plan.base.search.balance_epochs} epochs)"
+            f"({self._spec.base.search.balance_epochs} epochs)"
         )
         try:
-            given = balanced_parameters(self._plan.base, self._plan.space, worker.setup)
+            params = self._measure_balance()
         except TrainingError as error:
-            worker.progress.message(f"no balanced weights: with the default ones, {error}")
+            self._progress.message(f"no balanced weights: with the default ones, {error}")
             trial.set_user_attr("role", None)
             return
-        self._study.sampler = Given(given)
+        self._study.sampler = FixedSampler(params)
 
-    def _copy(self, trial: Trial, params: dict[str, Any]) -> Result | None:
-        """What an earlier trial with the same weights gave; waits for it if it is at work."""
-        while (same := same_before(self._study, trial.number, params)) is not None:
+    def _copy(self, trial: Trial, training: Training) -> Result | None:
+        """The result of an earlier trial with the same weights; waits for it if it is at work."""
+        if not self._phase.searches:
+            return None
+        while (same := same_before(self._study, trial.number, training.params)) is not None:
             if same.state == TrialState.RUNNING:
                 # If its worker died, it must be free to be the next that this one works on.
                 abandoned = not self._queue.is_at_work(same.number)
-                if abandoned or self._queue.wait(self._worker.stopped):
-                    return Result("STOPPED", math.nan, -1)
+                if abandoned or self._queue.wait(self._stopped):
+                    return Result(State.STOPPED, math.nan, -1)
                 continue
-            entries = {"number": trial.number, "role": trial.user_attrs.get("role")}
-            content = copy_trial(self._plan.folder / "trials", same.number, entries)
+            entries = {"number": trial.number, "role": training.role}
+            content = copy_trial(self._spec.folder / "trials", same.number, entries)
             if content is None:  # its records are gone
                 return None
-            self._worker.progress.message(
+            self._progress.message(
                 f"trial {trial.number}: has the weights of trial {same.number}, takes its result"
             )
             return Result(content["state"], content["score"], content["epoch"], content["metrics"])
         return None
 
-    def _train(self, claim: Claim, params: dict[str, Any]) -> Result:
-        trial, objectives = claim.trial, self._plan.objectives
-        role = trial.user_attrs.get("role")
-        cfg = self._plan.composer.compose(params, f"trials/{trial.number:04d}", trial.number)
+    def _train(self, handle: TrialHandle, training: Training) -> Result:
+        """Train as a Hydra job, which writes its ``.hydra`` folder."""
+        trial, objectives = handle.trial, self._phase.objectives
+        own = {} if training.seed is None else {"seed": training.seed}
+        cfg = self._spec.composer.compose(training.params, training.subdir, trial.number, **own)
         reported = set(self._queue.trials()[trial.number].intermediate_values)
         use_best = cfg.objective.epoch == "best"
+        # The references are what everything is compared with: they train to the end.
+        may_prune = self._phase.searches and training.role is None
 
         def after_epoch(report: EpochReport) -> Decision:
+            self._progress.epoch(trial.number, report.epoch, report.score, report.shares)
             if report.epoch not in reported:
                 score = report.best_score if use_best else report.score
                 objectives.report(trial, score, report.epoch)
                 reported.add(report.epoch)
-            # The references are what everything is compared with: they train to the end. Some
-            # pruners note what they have seen, so they see the references too.
-            if objectives.should_prune(self._study, trial) and role is None:
+            # Some pruners note what they have seen, so they see the references too.
+            if self._phase.searches and objectives.should_prune(self._study, trial) and may_prune:
                 return Decision.PRUNE
-            return Decision.STOP if self._worker.stopped() else Decision.CONTINUE
+            return Decision.STOP if self._stopped() else Decision.CONTINUE
 
-        entries = {"number": trial.number, "role": role, "params": params}
-        return self._worker.train(claim, cfg, describe(role, params), after_epoch, entries)
+        with hydra_job(cfg) as task_cfg:
+            # The study's configuration was checked, and the ends of what is searched in it.
+            stages = stages_of(task_cfg)
+            self._progress.trial_started(trial.number, training.what, stages[-1].end + 1)
+            return self._train_trial(
+                task_cfg,
+                stages,
+                self._spec.folder / training.subdir,
+                after_epoch,
+                entries={
+                    "number": training.number,
+                    "role": training.role,
+                    "params": training.params,
+                },
+                before_commit=handle.lease.check,
+            )
 
     def _judge(self, trial: Trial, result: Result) -> list[float] | None:
         """Note what a finished trial is worth; the values to minimise of a complete one."""
-        if result.state not in ("COMPLETE", "PRUNED"):
+        if result.state not in (State.COMPLETE, State.PRUNED):
             return None
         metrics = result.metrics.get("valid", {})
-        objectives = self._plan.objectives
-        complete = result.state == "COMPLETE"
+        objectives = self._phase.objectives
+        complete = result.state == State.COMPLETE
         values = objectives.values(result.score, metrics) if complete else None
         trial.set_user_attr(SCORE, result.score)
         if objectives.constraints:
-            default = default_errors(self._plan.folder)
+            default = default_errors(self._spec.folder)
             broken = objectives.violations(metrics, default)
             # A sampler must find the same constraints in every trial.
             for name in broken.keys() - trial.constraints.keys():
@@ -138,30 +207,28 @@ class Search:
         return values
 
     def _tell(self, trial: Trial, result: Result, values: list[float] | None) -> None:
-        if result.state in ("COMPLETE", "PRUNED"):
+        if result.state in (State.COMPLETE, State.PRUNED):
             self._show(trial)
         if values is not None:
             self._study.tell(trial, values)
-        elif result.state == "PRUNED":
+        elif result.state == State.PRUNED:
             self._study.tell(trial, state=TrialState.PRUNED)
-        self._worker.progress.trial_ended(trial.number, result.state, result.score)
+        self._progress.trial_ended(trial.number, result.state, result.score)
 
     def _fail(self, trial: Trial, error: Exception) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
         trial.set_user_attr("reason", reason)
         self._show(trial)
         self._study.tell(trial, state=TrialState.FAIL)
-        self._worker.progress.trial_ended(trial.number, "FAILED", math.nan)
-        self._worker.progress.message(f"  {reason}")
+        self._progress.trial_ended(trial.number, State.FAILED, math.nan)
+        self._progress.message(f"  {reason}")
 
     def _show(self, trial: Trial) -> None:
-        """Give the trial its note and picture; that is never worth a trial."""
-        if not self._plan.dashboard:
+        """Give the trial of a search its note and picture; that is never worth a trial."""
+        if self._annotate is None or not self._phase.searches:
             return
-        from sweep.report.dashboard.notes import Dashboard
-
         try:
-            Dashboard(self._plan.folder).show(trial)
+            self._annotate(trial)
         except Exception as error:
             detail = " ".join(str(error).split()) or type(error).__name__
-            self._worker.progress.message(f"trial {trial.number}: no note, {detail}")
+            self._progress.message(f"trial {trial.number}: no note, {detail}")

@@ -1,134 +1,161 @@
-"""Everything about a study that follows from its configuration. Imports no torch."""
+"""A study as plain data: everything that follows from its configuration. Imports no torch.
+
+A spec is pickled and sent to the workers, which then need neither Hydra's composition nor the
+command line.
+"""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import optuna
-from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from sweep.config.checks import check_config
-from sweep.config.schema import ConfirmConfig, ObjectiveConfig
+from sweep.config.schema import ConfirmConfig
+from sweep.records.objective import Objective
+from sweep.records.study_record import StudyRecord
+from sweep.search.dimensions import to_dimension
 from sweep.search.objectives import Objectives
-from sweep.search.optimization import make_pruner, make_sampler, open_study
+from sweep.search.optimization import make_pruner, make_sampler
 from sweep.search.space import SearchSpace
 from sweep.study.composition import Composer
+from sweep.study.definition import definition
 from sweep.study.queue import TrialQueue
-from sweep.study.storage import open_storage
+from sweep.study.storage import open_storage, open_study
 
-if TYPE_CHECKING:
-    from sweep.hydra_plugin.sweeper import StudySweeper
-
-__all__ = ["Plan", "without_hydra"]
+__all__ = ["StudySpec", "without_hydra"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudySpec:
     """A study before it is opened.
 
     Attributes:
         name: Name of the study.
         folder: Its folder.
         space: The search space.
-        base: The configuration of trial 0, checked.
-        composer: Makes the configurations of its trials.
-        objectives: What is minimised.
+        template: The configuration of trial 0 with the ``hydra`` node, from which those of all
+            trials are made.
+        objective: What trials are judged by.
         confirm: Which trials are trained again in the end; None for none.
-        pruner: Stops trials early.
-        dashboard: Whether trials get notes and pictures for optuna-dashboard.
+        sampler: Configuration of an Optuna sampler.
+        pruner: Configuration of an Optuna pruner.
+        storage: URL of a database; None for a journal in the study's folder.
+        n_trials: Number of trials to finish in total.
+        max_failure_rate: Largest share of failed trials among ``n_trials``.
     """
 
     name: str
     folder: Path
     space: SearchSpace
-    base: DictConfig
-    composer: Composer
-    objectives: Objectives
+    template: DictConfig
+    objective: Objective
     confirm: ConfirmConfig | None
-    pruner: optuna.pruners.BasePruner
-    dashboard: bool
-    _sweeper: StudySweeper
+    sampler: DictConfig
+    pruner: DictConfig
+    storage: str | None
+    n_trials: int
+    max_failure_rate: float
 
-    @classmethod
-    def make(cls, sweeper: StudySweeper, arguments: list[str]) -> Plan:
+    @cached_property
+    def base(self) -> DictConfig:
+        """The configuration of trial 0 as a training sees it."""
+        return without_hydra(self.template)
+
+    @property
+    def objectives(self) -> Objectives:
+        """What is minimised."""
+        return Objectives.of(self.objective)
+
+    @property
+    def composer(self) -> Composer:
+        """Makes the configurations of the trials."""
+        return Composer(self.template, self.space, self.name)
+
+    @cached_property
+    def n_epochs(self) -> int:
+        """Length of a whole training."""
+        return check_config(self.base)[-1].end + 1
+
+    def check(self) -> None:
         """Check all that needs no data.
 
         Raises:
             InputError: on anything that is not valid.
         """
-        space = SearchSpace.parse(sweeper.params, arguments)
-        template = sweeper.compose(space.fixed)
-        base = without_hydra(template)
-        stages = check_config(base)
-        space.defaults(base)
-        space.check(base)
-        objective = cast(ObjectiveConfig, OmegaConf.to_object(base.objective))
-        make_sampler(sweeper.sampler, space, seed=base.seed, number=0, minimize=objective.minimize)
-        pruner = make_pruner(sweeper.pruner, stages[-1].end + 1)
-        confirm = cast(ConfirmConfig, OmegaConf.to_object(base.search.confirm))
-        return cls(
-            name=sweeper.study_name,
-            folder=Path(sweeper.config.hydra.sweep.dir),
-            space=space,
-            base=base,
-            composer=Composer(template, space, sweeper.study_name),
-            objectives=Objectives.of(objective),
-            confirm=confirm if confirm.top else None,
-            pruner=pruner,
-            dashboard=sweeper.dashboard,
-            _sweeper=sweeper,
+        check_config(self.base)
+        self.space.defaults(self.base)
+        self.space.check(self.base)
+        self.make_sampler(0)
+        make_pruner(self.pruner, self.n_epochs)
+
+    def make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        """The sampler of a trial.
+
+        Raises:
+            InputError: if it cannot be made, or cannot search this space.
+        """
+        return make_sampler(
+            self.sampler,
+            self.space,
+            seed=self.base.seed,
+            number=number,
+            minimize=self.objective.minimize,
         )
 
-    @property
-    def hydra_context(self) -> HydraContext:
-        """What Hydra gave the sweeper."""
-        return self._sweeper.hydra_context
-
-    def open(self, *, anew: bool = False) -> TrialQueue:
-        """Open the study, or create it; ``anew``: discard what there is first.
+    def open(self) -> TrialQueue:
+        """Open the study, or create it.
 
         Raises:
             InputError: if its storage cannot be opened.
         """
-        sweeper = self._sweeper
-        if anew:
-            storage = open_storage(sweeper.storage, self.folder)
-            optuna.delete_study(study_name=self.name, storage=storage)
         study = open_study(
             self.folder,
             self.name,
-            n_objectives=len(self.objectives.minimize),
-            storage=sweeper.storage,
+            n_objectives=len(self.objective.minimize),
+            storage=self.storage,
             space=self.space,
         )
-        study.pruner = self.pruner
+        study.pruner = make_pruner(self.pruner, self.n_epochs)
         return TrialQueue(
             study,
             self.folder,
-            lambda number: make_sampler(
-                sweeper.sampler,
-                self.space,
-                seed=self.base.seed,
-                number=number,
-                minimize=self.objectives.minimize,
-            ),
-            n_trials=sweeper.n_trials,
-            max_failure_rate=sweeper.max_failure_rate,
+            self.make_sampler,
+            n_trials=self.n_trials,
+            max_failure_rate=self.max_failure_rate,
         )
 
-    def open_confirmation(self) -> TrialQueue:
-        """Open or create the queue of what confirms the winner, in the same storage."""
-        study = open_study(self.folder, f"{self.name}.confirm", storage=self._sweeper.storage)
-        return TrialQueue(
-            study,
-            self.folder / "confirm",
-            optuna.samplers.RandomSampler,  # its first argument is the seed; nothing is drawn
-            n_trials=None,
-            max_failure_rate=1.0,
+    def discard(self) -> None:
+        """Remove what the storage holds of this study.
+
+        Raises:
+            InputError: if its storage cannot be opened.
+        """
+        optuna.delete_study(study_name=self.name, storage=open_storage(self.storage, self.folder))
+
+    def record(self) -> StudyRecord:
+        """What ``study.json`` says of it."""
+        return StudyRecord(
+            name=self.name,
+            objective=self.objective,
+            space={key: to_dimension(dist) for key, dist in self.space.distributions.items()},
+            definition=definition(self.base, self.space),
+            sampler=str(self.sampler.get("_target_")),
+            pruner=str(self.pruner.get("_target_")),
         )
+
+    def on_device(self, device: str) -> StudySpec:
+        """The same study trained on another device."""
+        template = copy.deepcopy(self.template)
+        template.trainer.device = device
+        with read_write(template.hydra):
+            template.hydra.overrides.task.append(f"trainer.device={device}")
+        return dataclasses.replace(self, template=template)
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:

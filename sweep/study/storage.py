@@ -1,4 +1,4 @@
-"""Where Optuna keeps a study: a journal in the study's folder, or a database."""
+"""Opening a study where Optuna keeps it: a journal in the study's folder, or a database."""
 
 from __future__ import annotations
 
@@ -6,14 +6,65 @@ import os
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from sweep.locks import FileLock
+from sweep.errors import InputError
+from sweep.locks import FileLock, locked
+from sweep.search.samplers import is_walked
+from sweep.search.space import SearchSpace
 
-__all__ = ["open_journal", "open_storage"]
+__all__ = ["EXHAUSTED", "JOURNAL", "open_journal", "open_storage", "open_study"]
 
 JOURNAL = "study.journal"
+EXHAUSTED = "exhausted"  # user attribute of a study: there is nothing left to try
+
+
+def open_study(
+    folder: Path,
+    name: str,
+    *,
+    n_objectives: int = 1,
+    storage: str | None = None,
+    space: SearchSpace | None = None,
+) -> optuna.Study:
+    """Create the study, or open the one that is there.
+
+    Args:
+        folder: Folder of the study.
+        name: Its name.
+        n_objectives: How many values are minimised.
+        storage: URL of a database; None for a journal in the folder.
+        space: The search space, to tell when a sampler has walked through all of it.
+
+    Raises:
+        InputError: if the storage cannot be opened or holds a study of another kind.
+    """
+    # We report the study's progress ourselves.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = open_storage(storage, folder)
+    with locked(folder / "locks" / "queue.lock"):
+        study = optuna.create_study(
+            study_name=name,
+            storage=opened,
+            directions=["minimize"] * n_objectives,
+            load_if_exists=True,
+        )
+    if len(study.directions) != n_objectives:
+        raise InputError(
+            f"{folder}: holds a study of {len(study.directions)} objectives; objective.minimize "
+            f"has {n_objectives}; give this one its own hydra.sweeper.study_name"
+        )
+
+    def stop() -> None:
+        """Called by samplers that have tried everything, to end a loop that we do not use."""
+        if space is not None and is_walked(study, space):
+            study.set_user_attr(EXHAUSTED, True)
+
+    study.stop = stop  # type: ignore[method-assign]
+    return study
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:

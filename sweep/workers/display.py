@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,8 +14,9 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from sweep.console import make_console
+from sweep.study.progress import Progress
 
-__all__ = ["Progress", "make_progress", "plain_progress"]
+__all__ = ["make_progress", "plain_progress"]
 
 Standing = Callable[[], tuple[int, tuple[float, int] | None]]
 """Gives the number of finished trials of the study, and score and number of the best."""
@@ -24,36 +24,8 @@ Standing = Callable[[], tuple[int, tuple[float, int] | None]]
 _PLAIN_SECONDS = 5.0  # between two lines about epochs
 
 
-class Progress(Protocol):
-    """Told what happens, shows it."""
-
-    def __enter__(self) -> Progress: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-    def message(self, text: str) -> None:
-        """Show a line."""
-
-    def show(self, renderable: RenderableType) -> None:
-        """Show a table or the like."""
-
-    def trial_started(self, number: int, what: str, n_epochs: int) -> None:
-        """A trial begins; ``what`` describes its weights."""
-
-    def epoch(self, number: int, epoch: int, score: float, shares: Mapping[str, float]) -> None:
-        """An epoch of a trial ended: its score, and the mean share of every term."""
-
-    def trial_ended(self, number: int, state: str, score: float) -> None:
-        """A trial ended."""
-
-
 class _Base:
-    """What both displays keep in mind."""
+    """What both displays share."""
 
     def __init__(self, console: Console, n_trials: int, standing: Standing) -> None:
         self.console = console

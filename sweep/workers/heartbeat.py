@@ -1,4 +1,4 @@
-"""The heart of a worker: a thread that shows that it lives, and hears when to end at once."""
+"""A thread that shows that a worker is alive, and ends the process when told to stop at once."""
 
 from __future__ import annotations
 
@@ -10,29 +10,36 @@ from types import TracebackType
 
 from sweep.study.leases import HEARTBEAT_SECONDS, Lease
 
-__all__ = ["Heart"]
+__all__ = ["Heartbeat"]
 
 _INTERRUPTED = 130
-_LISTEN_SECONDS = 0.5
+_CHECK_SECONDS = 0.5
 
 
-class Heart:
-    """Beats while active.
+class Heartbeat:
+    """Renews the lease of the current trial while active.
 
     Args:
         beat: Called every few seconds.
-        must_die: Whether the process shall end at once. Nothing is lost by that: whatever was
+        stop_now: Whether the process shall exit at once. Nothing is lost by that: whatever was
             finished is on disk.
+
+    Attributes:
+        lease: Of the trial that is being trained; None for none.
     """
 
-    def __init__(self, beat: Callable[[], None], must_die: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        beat: Callable[[], None] = lambda: None,
+        stop_now: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.lease: Lease | None = None
         self._beat = beat
-        self._must_die = must_die
+        self._stop_now = stop_now
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> Heart:
+    def __enter__(self) -> Heartbeat:
         self._thread.start()
         return self
 
@@ -47,9 +54,9 @@ class Heart:
 
     def _run(self) -> None:
         last = 0.0
-        while not self._ended.wait(_LISTEN_SECONDS):
+        while not self._ended.wait(_CHECK_SECONDS):
             try:
-                if self._must_die():
+                if self._stop_now():
                     os._exit(_INTERRUPTED)
                 if time.monotonic() - last >= HEARTBEAT_SECONDS:
                     last = time.monotonic()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.records.balance import last_epoch_balance
+from sweep.records.state import State
 from sweep.search.objectives import SCORE
-from sweep.study.queue import TrialQueue
-from sweep.workers.display import Progress
+from sweep.study.phase import Phase
+from sweep.study.progress import Progress
+from sweep.study.spec import StudySpec
 
 __all__ = ["Monitor"]
 
@@ -20,33 +20,21 @@ class Monitor:
     """Tells a display what changed since it looked last.
 
     Args:
-        queue: The trials.
+        spec: The study.
+        phase: What of it is worked on.
         progress: The display.
-        n_epochs: Of a trial.
-        folder: Where a trial's records are.
-        what: Describes a trial.
     """
 
-    def __init__(
-        self,
-        queue: TrialQueue,
-        progress: Progress,
-        n_epochs: int,
-        *,
-        folder: Callable[[FrozenTrial], Path],
-        what: Callable[[FrozenTrial], str],
-    ) -> None:
-        self._queue = queue
+    def __init__(self, spec: StudySpec, phase: Phase, progress: Progress) -> None:
+        self._spec = spec
+        self._phase = phase
         self._progress = progress
-        self._n_epochs = n_epochs
-        self._folder = folder
-        self._what = what
-        self._ended = {trial.number for trial in queue.trials() if trial.state.is_finished()}
+        self._ended = {trial.number for trial in phase.queue.trials() if trial.state.is_finished()}
         self._epochs: dict[int, int] = {}  # of the trials at work, the last one shown
 
     def look(self) -> None:
         """Show what is new."""
-        for trial in self._queue.trials():
+        for trial in self._phase.queue.trials():
             if trial.number in self._ended:
                 continue
             if trial.state == TrialState.RUNNING:
@@ -58,12 +46,13 @@ class Monitor:
         if not trial.intermediate_values:
             return
         number, last = trial.number, max(trial.intermediate_values)
+        training = self._phase.training_of(trial)
         if number not in self._epochs:
-            self._progress.trial_started(number, self._what(trial), self._n_epochs)
+            self._progress.trial_started(number, training.what, self._spec.n_epochs)
             self._epochs[number] = -1
         if last > self._epochs[number]:
             self._epochs[number] = last
-            balance = last_epoch_balance(self._folder(trial))
+            balance = last_epoch_balance(self._spec.folder / training.subdir)
             shares = {} if balance is None else balance.shares
             self._progress.epoch(number, last, trial.intermediate_values[last], shares)
 
@@ -71,7 +60,7 @@ class Monitor:
         self._ended.add(trial.number)
         self._epochs.pop(trial.number, None)
         score = float(trial.user_attrs.get(SCORE, math.nan))
-        state = "FAILED" if trial.state == TrialState.FAIL else trial.state.name
+        state = State.FAILED if trial.state == TrialState.FAIL else State(trial.state.name)
         self._progress.trial_ended(trial.number, state, score)
         if "reason" in trial.user_attrs:
             self._progress.message(f"  {trial.user_attrs['reason']}")

@@ -1,4 +1,4 @@
-"""How a sweep and the workers that it started talk: files in a folder that all nodes share."""
+"""Messages between a sweep and its workers: files in a folder that all nodes share."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _PREFLIGHT = "preflight.txt"
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """What a worker last said of itself.
+    """The last report of a worker.
 
     Attributes:
         index: Its number in the session.
         state: ``starting``, ``working``, ``ended`` or ``failed``.
-        error: What it failed of, as one line.
+        error: Why it failed, as one line.
         job: Its Slurm job, if it has one.
         is_alive: Whether it is at work. Of a worker on this node the kernel tells; one on another
-            node is taken for dead when its heart has stood still for long.
-        silent_seconds: Since when it has not been heard of, by this node's clock.
+            node is taken for dead when its heartbeat has stopped for long.
+        silent_seconds: Since its last heartbeat, by this node's clock.
     """
 
     index: int
@@ -44,7 +44,7 @@ class WorkerStatus:
 
     @property
     def is_over(self) -> bool:
-        """Whether it said goodbye."""
+        """Whether it reported its end."""
         return self.state in _OVER
 
 
@@ -80,13 +80,13 @@ class Session:
         """The sweep has ended."""
         self._lock.release()
 
-    # What the sweep says.
+    # The sweep writes.
 
     def request_stop(self, *, now: bool) -> None:
         """Ask all workers to stop after their epoch, or at once."""
         write_text(self.folder / "stop", _NOW if now else _AFTER_EPOCH)
 
-    # What a worker hears.
+    # A worker reads.
 
     def stop_requested(self) -> bool:
         """Whether workers shall stop: the sweep says so, or it died and they are not detached."""
@@ -102,7 +102,7 @@ class Session:
     def _sweep_is_dead(self) -> bool:
         return _is_free(self._lock)
 
-    # What a worker says.
+    # A worker writes.
 
     def join(self, index: int) -> None:
         """Begin as a worker of this session, until this process ends."""
@@ -110,7 +110,7 @@ class Session:
         self.report(index, "starting")
 
     def report(self, index: int, state: str, error: str | None = None) -> None:
-        """Tell how a worker fares."""
+        """Write the state of a worker."""
         content: dict[str, Any] = {
             "state": state,
             "error": error,
@@ -121,17 +121,17 @@ class Session:
         write_json(self._status_path(index), content)
 
     def report_preflight(self, index: int, table: str) -> None:
-        """Tell what a worker's check of the terms found, for the user to see."""
+        """Write what a worker's check of the terms found, for the user to see."""
         write_text(self.worker_folder(index) / _PREFLIGHT, table)
 
     def beat(self, index: int) -> None:
-        """Show that a worker lives."""
+        """Show that a worker is alive."""
         os.utime(self._status_path(index))
 
-    # What the sweep hears.
+    # The sweep reads.
 
     def statuses(self) -> list[WorkerStatus]:
-        """What the workers that have begun said last."""
+        """The last report of each worker that has begun."""
         statuses = []
         for path in sorted(self.folder.glob("*/status.json")):
             index, content = int(path.parent.name), read_json(path)

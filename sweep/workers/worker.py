@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import RenderableType
 
-from sweep.config.checks import check_config, stages_of
+from sweep.config.checks import check_config
+from sweep.config.stages import Stage
 from sweep.data.dataset import DataSet
 from sweep.errors import LeaseLostError, SweepError
-from sweep.study.confirmation import Confirmation
-from sweep.study.hydra_job import hydra_job
-from sweep.study.queue import Claim, TrialQueue
-from sweep.study.runner import Search
-from sweep.study.spec import Plan
+from sweep.search.balanced import balanced_parameters
+from sweep.study.confirmation import confirmation_phase
+from sweep.study.phase import Phase, search_phase
+from sweep.study.progress import Progress
+from sweep.study.queue import TrialHandle, TrialQueue
+from sweep.study.runner import Annotate, TrialRunner
+from sweep.study.spec import StudySpec
 from sweep.training.job import train_trial
 from sweep.training.preflight import preflight
 from sweep.training.run import Decision, EpochReport, Result
 from sweep.training.setup import Setup
-from sweep.workers.display import Progress
-from sweep.workers.heartbeat import Heart
+from sweep.workers.heartbeat import Heartbeat
 
 __all__ = ["Worker"]
 
@@ -30,35 +33,33 @@ class Worker:
     """Works on a study in this process.
 
     Args:
-        plan: What the study is.
+        spec: The study.
         queue: Hands out its trials.
         dataset: The checked data.
         progress_of: Makes the display of a queue's trials.
-        heart: Shows others that this worker lives.
-        stopped: Whether it shall end after the current epoch.
+        heartbeat: Shows others that this worker is alive.
+        stopped: Whether to stop after the current epoch.
+        annotate: Called before Optuna is told of a trial; None for nothing.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        spec: StudySpec,
         queue: TrialQueue,
         dataset: DataSet,
         *,
         progress_of: Callable[[TrialQueue], Progress],
-        heart: Heart,
+        heartbeat: Heartbeat,
         stopped: Callable[[], bool],
+        annotate: Annotate | None = None,
     ) -> None:
-        self.plan = plan
-        self.queue = queue
-        self.dataset = dataset
+        self._spec = spec
+        self._queue = queue
+        self._dataset = dataset
         self._progress_of = progress_of
-        self.heart = heart
-        self.stopped = stopped
-
-    @property
-    def setup(self) -> Setup:
-        """Data and model of the configured default."""
-        return Setup.get(self.plan.base, self.dataset)
+        self._heartbeat = heartbeat
+        self._stopped = stopped
+        self._annotate = annotate
 
     def prepare(self) -> RenderableType:
         """Build graphs and model and check every term on them; returns the table of the check.
@@ -66,7 +67,8 @@ class Worker:
         Raises:
             InputError: naming every term that cannot be trained, and why.
         """
-        return preflight(self.setup, check_config(self.plan.base))
+        base = self._spec.base
+        return preflight(self._setup(base), check_config(base))
 
     def run(self) -> bool:
         """Work until the study is done; returns False if it was stopped before.
@@ -74,66 +76,61 @@ class Worker:
         Raises:
             SweepError: if too many trials failed, or nothing can be written.
         """
-        self._serve(self.queue, Search(self).work_on)
-        if not self.queue.is_done() or self.plan.confirm is None:
-            return self.queue.is_done()
-        confirmation = Confirmation(self)
-        self._serve(confirmation.queue, confirmation.work_on)
+        self._work_on(search_phase(self._spec, self._queue))
+        if not self._queue.is_done():
+            return False
+        confirmation = confirmation_phase(self._spec, self._queue)
+        if confirmation is None:
+            return True
+        self._work_on(confirmation)
         return confirmation.queue.is_done()
 
-    def _serve(self, queue: TrialQueue, work_on: Callable[[Claim], None]) -> None:
-        self.progress = self._progress_of(queue)
-        with self.progress:
-            while (claim := queue.claim(self.stopped)) is not None:
-                self._work_on(claim, work_on)
+    def _work_on(self, phase: Phase) -> None:
+        with self._progress_of(phase.queue) as progress:
+            runner = TrialRunner(
+                self._spec,
+                phase,
+                train=self._train,
+                balance=self._balance,
+                progress=progress,
+                stopped=self._stopped,
+                annotate=self._annotate,
+            )
+            while (handle := phase.queue.claim(self._stopped)) is not None:
+                self._run(runner, handle, progress)
 
-    def _work_on(self, claim: Claim, work_on: Callable[[Claim], None]) -> None:
-        self.heart.lease = claim.lease
+    def _run(self, runner: TrialRunner, handle: TrialHandle, progress: Progress) -> None:
+        self._heartbeat.lease = handle.lease
         try:
-            work_on(claim)
+            runner.run(handle)
         except LeaseLostError as error:
-            self.progress.message(f"trial {claim.trial.number}: {error}")
+            progress.message(f"trial {handle.trial.number}: {error}")
         except OSError as error:  # a full disk, say: not the fault of these weights
             raise SweepError(
-                f"{error}; run again to go on with trial {claim.trial.number}"
+                f"{error}; run again to go on with trial {handle.trial.number}"
             ) from error
         finally:
-            self.heart.lease = None
-            claim.lease.release()
+            self._heartbeat.lease = None
+            handle.lease.release()
 
-    def train(
+    def _setup(self, cfg: DictConfig) -> Setup:
+        return Setup.get(cfg, self._dataset)
+
+    def _balance(self) -> dict[str, Any]:
+        base = self._spec.base
+        return balanced_parameters(base, self._spec.space, self._setup(base))
+
+    def _train(
         self,
-        claim: Claim,
         cfg: DictConfig,
-        what: str,
+        stages: list[Stage],
+        folder: Path,
         after_epoch: Callable[[EpochReport], Decision],
+        *,
         entries: Mapping[str, Any],
+        before_commit: Callable[[], None],
     ) -> Result:
-        """Train a trial as a Hydra job, which writes its ``.hydra`` folder.
-
-        Args:
-            claim: The trial.
-            cfg: Its configuration, with the ``hydra`` node, which says where its folder is and
-                which it loses.
-            what: Describes it to the user.
-            after_epoch: Sees every epoch after it was shown, and says how to go on.
-            entries: What else ``trial.json`` shall hold.
-
-        Raises:
-            Exception: whatever ended the training.
-        """
-        number = claim.trial.number
-        folder = self.plan.folder / cfg.hydra.sweep.subdir
-
-        def show(report: EpochReport) -> Decision:
-            self.progress.epoch(number, report.epoch, report.score, report.shares)
-            return after_epoch(report)
-
-        with hydra_job(cfg) as task_cfg:
-            # The study's configuration was checked, and the ends of what is searched in it.
-            stages = stages_of(task_cfg)
-            self.progress.trial_started(number, what, stages[-1].end + 1)
-            return train_trial(
-                task_cfg, stages, self.dataset, folder, show,
-                entries=entries, before_commit=claim.lease.check,
-            )  # fmt: skip
+        return train_trial(
+            cfg, stages, self._dataset, folder, after_epoch,
+            entries=entries, before_commit=before_commit,
+        )  # fmt: skip

@@ -223,8 +223,8 @@ def _share(name: str, folder: Path, url: str | None, n_workers: int, n_trials: i
 
 def share(folder: Path, url: str | None, n_trials: int) -> None:
     """Share a study; prints how long each claim took."""
-    from sweep.search.optimization import open_study
     from sweep.study.queue import TrialQueue
+    from sweep.study.storage import open_study
 
     study = open_study(folder, "bench", storage=url)
     study.pruner = optuna.pruners.MedianPruner()

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from losses import WeightedLoss
 from sweep.config.checks import check_config
-from sweep.config.schema import register
 from sweep.config.stages import CONF_DIR
 from sweep.data.dataset import load
+from sweep.hydra_plugin.registration import register
 from sweep.records.writer import TrialRecord
 from sweep.training.member import Member
 from sweep.training.setup import Setup

@@ -274,7 +274,7 @@ class TestHydra:
     @pytest.fixture
     def trained(self, tmp_path):
         """A trial's folder as a sweep writes it, without the training."""
-        from sweep.config.schema import register
+        from sweep.hydra_plugin.registration import register
 
         register()
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):

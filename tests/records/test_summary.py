@@ -167,8 +167,8 @@ def test_the_block_can_be_pasted_into_a_configuration_of_ours(make_trial, tmp_pa
     """As an experiment of the user's own, on top of the terms that it was searched with."""
     from hydra import compose, initialize_config_dir
 
-    from sweep.config.schema import register
     from sweep.config.stages import CONF_DIR
+    from sweep.hydra_plugin.registration import register
 
     register()
     block = read_trial(make_trial(0)).loss_block()

@@ -20,7 +20,7 @@ from sweep.dashboard import main
 from sweep.errors import InputError
 from sweep.hydra_plugin.sweeper import StudySweeper
 from sweep.report.dashboard.notes import Dashboard, check_dashboard
-from sweep.search.optimization import open_study
+from sweep.study.storage import open_study
 
 
 @pytest.fixture

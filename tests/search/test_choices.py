@@ -8,9 +8,9 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from sweep.config.checks import check_config
-from sweep.config.schema import register
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError
+from sweep.hydra_plugin.registration import register
 from sweep.search.optimization import make_pruner, make_sampler
 from sweep.search.space import SearchSpace
 

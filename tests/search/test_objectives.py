@@ -3,10 +3,16 @@
 import math
 
 import pytest
+from omegaconf import OmegaConf
 
 from sweep.config.checks import check_config
 from sweep.errors import InputError, TrainingError
+from sweep.records.objective import Objective
 from sweep.search.objectives import Objectives
+
+
+def objective_of(cfg):
+    return Objective.read(OmegaConf.to_container(cfg.objective, resolve=True))
 
 
 def test_values_are_the_score_or_errors_in_natural_units():
@@ -33,13 +39,10 @@ def test_a_constraint_is_a_multiple_of_the_default():
     "override", ["objective.constraints.forces=1.2", "objective.constraints={forces: 1.2}"]
 )
 def test_constraints_are_set_by_plain_overrides(load_config, override):
-    from omegaconf import OmegaConf
-
     cfg = load_config(override)
     check_config(cfg)
-    objective = OmegaConf.to_object(cfg.objective)
-    assert Objectives.of(objective).constraints == {"forces": 1.2}
-    assert Objectives.of(OmegaConf.to_object(load_config().objective)).constraints == {}
+    assert Objectives.of(objective_of(cfg)).constraints == {"forces": 1.2}
+    assert Objectives.of(objective_of(load_config())).constraints == {}
 
 
 @pytest.mark.parametrize("factor", [0, -1, "inf", "nan"])

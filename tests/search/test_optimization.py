@@ -6,8 +6,9 @@ from omegaconf import OmegaConf
 
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError
-from sweep.search.optimization import make_pruner, make_sampler, open_study
+from sweep.search.optimization import make_pruner, make_sampler
 from sweep.search.space import SearchSpace
+from sweep.study.storage import open_study
 
 SWEEPER = CONF_DIR / "hydra" / "sweeper"
 RANDOM = {"_target_": "optuna.samplers.RandomSampler"}

@@ -6,9 +6,10 @@ from optuna.trial import TrialState
 
 from sweep.config.stages import CONF_DIR
 from sweep.search.objectives import SCORE, Objectives
-from sweep.search.optimization import make_pruner, make_sampler, open_study
+from sweep.search.optimization import make_pruner, make_sampler
 from sweep.search.space import SearchSpace
 from sweep.search.suggestion import suggest
+from sweep.study.storage import open_study
 
 PRUNERS = sorted(path.stem for path in (CONF_DIR / "hydra/sweeper/pruner").glob("*.yaml"))
 TPE = OmegaConf.load(CONF_DIR / "hydra/sweeper/sampler/tpe.yaml")

@@ -13,12 +13,13 @@ from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError
 from sweep.locks import locked
 from sweep.search.objectives import SCORE
-from sweep.search.optimization import make_sampler, open_study
+from sweep.search.optimization import make_sampler
 from sweep.search.samplers import draws_in_turn
 from sweep.search.space import SearchSpace
-from sweep.search.suggestion import Given, suggest
+from sweep.search.suggestion import FixedSampler, suggest
 from sweep.study import queue as trials
-from sweep.study.queue import EXHAUSTED, TrialQueue
+from sweep.study.queue import TrialQueue
+from sweep.study.storage import EXHAUSTED, open_study
 
 SAMPLERS = sorted(path.stem for path in (CONF_DIR / "hydra/sweeper/sampler").glob("*.yaml"))
 WALKS = ["brute_force", "grid"]
@@ -100,7 +101,7 @@ def work(queue, space, *, most=None, n_objectives=1):
     while (most is None or done < most) and (claim := queue.claim(never)) is not None:
         if claim.trial.user_attrs.get("role") == "balanced":
             default = DEFAULT if "loss.energy.weight" in space.distributions else FINITE_DEFAULT
-            queue.study.sampler = Given({**default, "loss.esps.weight": 10.0})
+            queue.study.sampler = FixedSampler({**default, "loss.esps.weight": 10.0})
         params = draw(queue, space, claim)
         values = values_of(params, n_objectives)
         claim.trial.set_user_attr(SCORE, values[0])
@@ -351,7 +352,7 @@ def test_a_sobol_sequence_covers_the_space_evenly_from_the_first_draw(tmp_path):
     for _ in range(18):
         claim = queue.claim(never)
         if claim.trial.user_attrs.get("role") == "balanced":
-            queue.study.sampler = Given({"a.b": 0.5, "a.c": 2.0})
+            queue.study.sampler = FixedSampler({"a.b": 0.5, "a.c": 2.0})
         draw(queue, space, claim)
         if claim.trial.number % 2:  # the others are still being trained
             queue.study.tell(claim.trial, 1.0)

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from sweep.search.space import SearchSpace
-from sweep.search.suggestion import Given, describe, same_before, suggest
+from sweep.search.suggestion import FixedSampler, describe, same_before, suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -40,7 +40,7 @@ def test_given_parameters_are_drawn_as_they_are():
         "loss.esps": "on", "loss.esps.weight": 0.3, "model.num_channels": 16,
         "trainer.amsgrad": True,
     }  # fmt: skip
-    study = optuna.create_study(sampler=Given(given))
+    study = optuna.create_study(sampler=FixedSampler(given))
     trial = study.ask({})
     assert suggest(trial, SPACE) == given
     study.tell(trial, 1.0)
@@ -63,7 +63,7 @@ def test_a_trial_that_was_begun_keeps_its_parameters():
     ],
 )  # fmt: skip
 def test_an_earlier_trial_with_the_same_parameters(state, found):
-    study = optuna.create_study(sampler=Given({"x": 1}))
+    study = optuna.create_study(sampler=FixedSampler({"x": 1}))
     first = study.ask()
     first.suggest_int("x", 0, 3)
     if state != TrialState.RUNNING:

@@ -14,8 +14,8 @@ import pytest
 from omegaconf import DictConfig
 
 from sweep.cli.app import main
-from sweep.config.schema import register
 from sweep.config.stages import CONF_DIR
+from sweep.hydra_plugin.registration import register
 
 FRAME = """3
 Properties=species:S:1:pos:R:3:REF_forces:R:3 REF_energy={energy} pbc="F F F"

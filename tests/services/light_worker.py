@@ -19,9 +19,9 @@ from optuna.trial import TrialState
 from sweep.errors import LeaseLostError
 from sweep.files import read_json, write_json
 from sweep.records.writer import TrialRecord
-from sweep.search.optimization import open_study
-from sweep.study.queue import Claim, TrialQueue
-from sweep.workers.heartbeat import Heart
+from sweep.study.queue import TrialHandle, TrialQueue
+from sweep.study.storage import open_study
+from sweep.workers.heartbeat import Heartbeat
 
 STEPS = 3  # per epoch
 PRUNED_BELOW, PRUNED_AT = 0.3, 1
@@ -57,23 +57,23 @@ def main(folder: Path, url: str | None, n_trials: int, n_epochs: int, seconds: f
         n_trials=n_trials,
         max_failure_rate=0.0,
     )
-    heart = Heart(beat=lambda: None, must_die=lambda: False)
-    with heart:
-        while (claim := queue.claim(lambda: False)) is not None:
-            heart.lease = claim.lease
+    heartbeat = Heartbeat()
+    with heartbeat:
+        while (handle := queue.claim(lambda: False)) is not None:
+            heartbeat.lease = handle.lease
             try:
-                _work_on(claim, queue, folder, n_epochs, seconds)
+                _work_on(handle, queue, folder, n_epochs, seconds)
             except LeaseLostError as error:
                 print(f"lost: {error}")
             finally:
-                heart.lease = None
-                claim.lease.release()
+                heartbeat.lease = None
+                handle.lease.release()
 
 
 def _work_on(
-    claim: Claim, queue: TrialQueue, study_folder: Path, n_epochs: int, seconds: float
+    handle: TrialHandle, queue: TrialQueue, study_folder: Path, n_epochs: int, seconds: float
 ) -> None:
-    trial = claim.trial
+    trial = handle.trial
     x = trial.suggest_float("x", 0, 1)
     folder = study_folder / "trials" / f"{trial.number:04d}"
     checkpoint = folder / "checkpoint.json"
@@ -106,7 +106,7 @@ def _work_on(
             step=STEPS * (epoch + 1), epoch=epoch, stage=0, split="valid",
             metrics={"loss": x, "score": x},
         )  # fmt: skip
-        claim.lease.check()
+        handle.lease.check()
         write_json(checkpoint, {"epoch": epoch, "log_size": record.commit()})
     trial.set_user_attr("score", x)
     if epoch + 1 == n_epochs:

@@ -9,8 +9,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sweep.config.schema import register
 from sweep.config.stages import CONF_DIR
+from sweep.hydra_plugin.registration import register
 from sweep.search.space import SearchSpace
 from sweep.study.composition import Composer
 from sweep.study.spec import without_hydra

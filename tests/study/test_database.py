@@ -10,9 +10,9 @@ from optuna.trial import TrialState
 from study_process import trials
 
 from sweep.errors import SweepError
-from sweep.search.optimization import open_study
 from sweep.study import database
 from sweep.study.queue import TrialQueue
+from sweep.study.storage import open_study
 
 N_TRIALS, N_EPOCHS = 12, 6
 

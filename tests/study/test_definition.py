@@ -1,5 +1,8 @@
 """Two definitions are never mixed in one study; the message says what differs."""
 
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import optuna
@@ -7,17 +10,26 @@ import pytest
 from omegaconf import OmegaConf
 
 from sweep.errors import InputError
-from sweep.search.optimization import open_study
+from sweep.records.objective import Objective
+from sweep.records.study_record import StudyRecord
+from sweep.search.dimensions import to_dimension
 from sweep.search.space import SearchSpace
 from sweep.study.definition import claim_study, definition
 from sweep.study.queue import TrialQueue
 from sweep.study.spec import without_hydra
+from sweep.study.storage import open_study
 
 SPACE = {"loss.forces.weight": "tag(log, interval(1, 1000))"}
 
 
+def record_of(cfg, space):
+    objective = Objective(("energy",))
+    dimensions = {key: to_dimension(dist) for key, dist in space.distributions.items()}
+    return StudyRecord("mine", objective, dimensions, definition(cfg, space), "Sampler", "Pruner")
+
+
 def defined(load_config, *overrides, params=SPACE):
-    return definition(load_config(*overrides), SearchSpace.parse(params, []))
+    return record_of(load_config(*overrides), SearchSpace.parse(params, []))
 
 
 def queue_of(study, folder):
@@ -116,7 +128,7 @@ def finished_study(load_config, folder):
     )
     study.add_trial(trial)
     queue = queue_of(study, folder / "outputs" / "smoke")
-    claim_study(queue, definition(base, space), folder / "outputs" / "smoke", alone=True)
+    claim_study(queue, record_of(base, space), folder / "outputs" / "smoke", alone=True)
     return ["+experiment=smoke", "-m", "hydra.sweeper.n_trials=1"]
 
 
@@ -151,3 +163,59 @@ def test_a_study_of_a_database_belongs_to_one_folder(study, outputs, folder, loa
         claim_study(study, defined(load_config), Path("outputs/theirs"), alone=True)
     outputs.rename("outputs/moved")
     claim_study(study, defined(load_config), Path("outputs/moved"), alone=True)
+
+
+def test_what_a_study_is_is_written_when_it_begins(study, outputs, load_config):
+    record = defined(load_config)
+    claim_study(study, record, outputs, alone=True)
+    assert StudyRecord.read(outputs) == record
+
+
+def test_a_study_of_an_older_version_gets_its_record(study, outputs, load_config):
+    record = defined(load_config)
+    claim_study(study, record, outputs, alone=True)
+    (outputs / "study.json").unlink()
+    claim_study(study, record, outputs, alone=True)
+    there = StudyRecord.read(outputs)
+    began = study.trials()[0].datetime_start
+    assert datetime.fromisoformat(there.created) == began.astimezone(UTC).replace(microsecond=0)
+    assert replace(there, created=record.created) == record
+    (outputs / "study.json").write_text("{")
+    claim_study(study, record, outputs, alone=True)
+    assert StudyRecord.read(outputs) == there
+
+
+def test_the_record_follows_the_sampler_and_keeps_its_date(study, outputs, load_config):
+    record = replace(defined(load_config), created="2026-01-01T00:00:00+00:00")
+    claim_study(study, record, outputs, alone=True)
+    claim_study(study, replace(defined(load_config), sampler="Other"), outputs, alone=True)
+    assert StudyRecord.read(outputs) == replace(record, sampler="Other")
+
+
+def test_one_that_is_refused_leaves_the_record_as_it_was(study, outputs, load_config):
+    record = defined(load_config)
+    claim_study(study, record, outputs, alone=True)
+    with pytest.raises(InputError):
+        claim_study(study, defined(load_config, "seed=4"), outputs, alone=True)
+    assert StudyRecord.read(outputs) == record
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_without_its_locks_a_study_still_belongs_to_its_folder(
+    study, outputs, load_config, journal
+):
+    claim_study(study, defined(load_config), outputs, alone=True)
+    if journal:
+        (outputs / "study.journal").touch()
+        (outputs / "study_id").unlink()  # as in a study of version 0.1
+    shutil.rmtree(outputs / "locks", ignore_errors=True)
+    assert claim_study(study, defined(load_config), outputs, alone=True)
+
+
+def test_a_study_of_version_0_1_knows_its_folder(study, outputs, load_config):
+    claim_study(study, defined(load_config), outputs, alone=True)
+    (outputs / "locks").mkdir()
+    (outputs / "study_id").rename(outputs / "locks" / "study_id")
+    assert claim_study(study, defined(load_config), outputs, alone=True)
+    shutil.rmtree(outputs / "locks")
+    assert claim_study(study, defined(load_config), outputs, alone=True)

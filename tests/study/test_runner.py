@@ -9,13 +9,15 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from sweep.search.optimization import open_study
+from sweep.search.objectives import SCORE, Objectives
 from sweep.search.space import SearchSpace
 from sweep.search.suggestion import is_drawn, suggest
 from sweep.study import queue as trials
+from sweep.study.phase import search_phase
 from sweep.study.queue import TrialQueue
 from sweep.study.references import BALANCED
-from sweep.study.runner import Search
+from sweep.study.runner import TrialRunner
+from sweep.study.storage import open_study
 
 SPACE = SearchSpace.parse(
     {"loss.esps.weight": "choice(1, 2)", "loss.forces.weight": "choice(3)"}, []
@@ -38,10 +40,17 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrialQueue:
     )
 
 
-def searching(queue: TrialQueue, folder: Path) -> Search:
-    progress = SimpleNamespace(message=lambda _: None, trial_ended=lambda *_: None)
-    plan = SimpleNamespace(space=SPACE, folder=folder)
-    return Search(SimpleNamespace(plan=plan, queue=queue, progress=progress, stopped=never))
+def searching(queue: TrialQueue, folder: Path) -> TrialRunner:
+    objectives = Objectives((SCORE,), {}, "rmse")
+    spec = SimpleNamespace(space=SPACE, folder=folder, objectives=objectives)
+    return TrialRunner(
+        spec,
+        search_phase(spec, queue),
+        train=None,
+        balance=None,
+        progress=SimpleNamespace(message=lambda _: None, trial_ended=lambda *_: None),
+        stopped=never,
+    )
 
 
 def test_a_duplicate_does_not_wait_for_a_trial_that_nobody_trains(queue, tmp_path):
@@ -51,7 +60,7 @@ def test_a_duplicate_does_not_wait_for_a_trial_that_nobody_trains(queue, tmp_pat
     first, second = queue.claim(never), queue.claim(never)
     suggest(first.trial, SPACE)
     first.lease.release()  # as the kernel does when its worker dies
-    searching(queue, tmp_path).work_on(second)  # the only worker left
+    searching(queue, tmp_path).run(second)  # the only worker left
     second.lease.release()
     assert [trial.state for trial in queue.trials()] == [TrialState.RUNNING] * 2
     assert queue.claim(never).trial.number == 0
@@ -62,12 +71,12 @@ def test_balanced_weights_that_were_half_drawn_are_measured_again(queue, tmp_pat
     claim = queue.claim(never)
     claim.trial.suggest_categorical("loss.esps.weight", [1, 2])
     assert not is_drawn(claim.trial, SPACE)
-    search = searching(queue, tmp_path)
+    runner = searching(queue, tmp_path)
     measured = []
-    monkeypatch.setattr(search, "_balance", measured.append)
-    monkeypatch.setattr(search, "_train", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(runner, "_balance", measured.append)
+    monkeypatch.setattr(runner, "_train", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     for _ in range(2):  # the second time they are all there
         with pytest.raises(OSError, match="disk full"):
-            search.work_on(claim)
+            runner.run(claim)
     assert measured == [claim.trial]
     assert is_drawn(claim.trial, SPACE)

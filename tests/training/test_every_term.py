@@ -16,11 +16,11 @@ from hydra import compose, initialize_config_dir
 import losses
 from losses import WeightedLoss
 from sweep.config.checks import check_config
-from sweep.config.schema import register
 from sweep.config.stages import CONF_DIR
 from sweep.data import shipped
 from sweep.data.dataset import load
 from sweep.errors import InputError
+from sweep.hydra_plugin.registration import register
 from sweep.models import FAMILIES
 from sweep.training.member import Member
 from sweep.training.preflight import preflight

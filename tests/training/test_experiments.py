@@ -6,9 +6,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from sweep.config.checks import check_config
-from sweep.config.schema import register
 from sweep.config.stages import CONF_DIR
 from sweep.data.dataset import load
+from sweep.hydra_plugin.registration import register
 from sweep.training.job import train_trial
 from sweep.training.preflight import preflight
 from sweep.training.run import Decision

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from sweep.workers.heartbeat import Heart
+from sweep.workers.heartbeat import Heartbeat
 from sweep.workers.session import Session
 
 
@@ -71,7 +71,7 @@ def test_the_sweep_hears_how_workers_fare(session, monkeypatch):
 
 def test_a_heart_beats_until_it_is_left():
     beats = []
-    with Heart(lambda: beats.append(time.monotonic()), lambda: False):
+    with Heartbeat(lambda: beats.append(time.monotonic()), lambda: False):
         deadline = time.monotonic() + 10
         while not beats and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -88,7 +88,7 @@ def test_a_file_system_that_does_not_answer_stops_no_heart():
         beats.append(1)
         raise OSError("stale file handle")
 
-    with Heart(beat, lambda: False) as heart:
+    with Heartbeat(beat, lambda: False) as heart:
         deadline = time.monotonic() + 10
         while not beats and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -97,8 +97,8 @@ def test_a_file_system_that_does_not_answer_stops_no_heart():
 
 DYING = """
 import time
-from sweep.workers.heartbeat import Heart
-with Heart(lambda: None, lambda: True):
+from sweep.workers.heartbeat import Heartbeat
+with Heartbeat(lambda: None, lambda: True):
     time.sleep(60)
 """
 

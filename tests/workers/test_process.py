@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from sweep.errors import InputError
-from sweep.workers import work
+from sweep.workers import process
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(work, "_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(work, "_OPEN_SECONDS", 0.3)
+    monkeypatch.setattr(process, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(process, "_OPEN_SECONDS", 0.3)
 
 
 def plan(n_failures):
@@ -28,11 +28,11 @@ def plan(n_failures):
 
 
 def test_it_waits_for_a_database_that_restarts():
-    assert work.open_patiently(plan(3), lambda: False) == "queue"
+    assert process.open_patiently(plan(3), lambda: False) == "queue"
 
 
 def test_but_not_for_ever_nor_when_it_shall_stop():
     with pytest.raises(InputError, match="cannot open"):
-        work.open_patiently(plan(1000), lambda: False)
+        process.open_patiently(plan(1000), lambda: False)
     with pytest.raises(InputError, match="cannot open"):
-        work.open_patiently(plan(1), lambda: True)
+        process.open_patiently(plan(1), lambda: True)

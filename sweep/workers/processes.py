@@ -1,32 +1,27 @@
-"""The workers of a sweep that a Hydra launcher starts: who lives, who is missing.
+"""The worker processes of one sweep: which are alive, which are missing.
 
-The launcher only starts them. Who is at work is read from the session's folder: a launcher may
-return when a single worker was killed while the others go on, or wait for a job that is gone.
+A launcher only starts them. Who is at work is read from the session's folder: a launcher may return
+when a single worker was killed while the others go on, or wait for a job that is gone.
 """
 
 from __future__ import annotations
 
-import copy
 import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from hydra.core.plugins import Plugins
 
 from sweep.study.leases import GRACE_SECONDS
-from sweep.study.spec import Plan
 from sweep.workers.session import Session, WorkerStatus
-from sweep.workers.work import Work
 
-if TYPE_CHECKING:
-    from sweep.hydra_plugin.sweeper import StudySweeper
-
-__all__ = ["Crew"]
+__all__ = ["Launch", "WorkerProcesses"]
 
 _ASK_SECONDS = 10.0  # between two questions to the cluster's queue about one job
+
+Launch = Callable[[int, int], None]
+"""Starts so many workers, numbered from the second argument on, and waits until they have ended."""
 
 
 @dataclass
@@ -38,40 +33,23 @@ class _Call:
     began: float
 
 
-class Crew:
-    """The workers of one sweep.
+class WorkerProcesses:
+    """The worker processes of one sweep.
 
     Args:
-        sweeper: What Hydra runs.
-        plan: What the study is.
-        arguments: The command line, for the workers.
-        session: How they talk.
-        slots: ``CUDA_VISIBLE_DEVICES`` of each worker, in turn; empty to leave it.
+        launch: Starts them.
+        session: How they talk to the sweep.
+        singly: Whether each worker is a call of the launcher of its own, so that one that dies can
+            be replaced while others work.
 
     Attributes:
         error: What the launcher raised last, for instance because a worker was killed.
     """
 
-    def __init__(
-        self,
-        sweeper: StudySweeper,
-        plan: Plan,
-        arguments: list[str],
-        session: Session,
-        slots: list[str],
-    ) -> None:
-        self._sweeper = sweeper
-        self._fixed = plan.space.fixed
-        self._subdir = session.folder.relative_to(plan.folder)
+    def __init__(self, launch: Launch, session: Session, *, singly: bool) -> None:
+        self._launch = launch
         self._session = session
-        kind = str(sweeper.config.hydra.launcher._target_).rpartition(".")[2]
-        # Through submitit every worker of this machine is a call of its own, so that one that dies
-        # can be replaced. Joblib ends all of them then, a cluster starts again what it preempted.
-        self._singly = kind == "LocalLauncher"
-        self._joblib = kind == "JoblibLauncher"
-        self._work = Work(
-            sweeper, arguments, session.folder, session.detached, slots, redirect=self._joblib
-        )
+        self._singly = singly
         self._calls: list[_Call] = []  # for every worker that was started, its call
         self._replaced: set[int] = set()
         self._asked: dict[str, tuple[float, bool | None]] = {}
@@ -93,15 +71,15 @@ class Crew:
         )
 
     def n_missing(self) -> int:
-        """How many workers died without a goodbye and can be replaced while others work."""
+        """How many workers died without reporting it and can be replaced while others work."""
         return len(self._dead()) if self._singly else 0
 
     def errors(self) -> list[str]:
-        """What workers failed of."""
+        """The errors that workers reported."""
         return [status.error for status in self._session.statuses() if status.error is not None]
 
     def _dead(self) -> list[int]:
-        """The workers that neither live nor said goodbye, and were not replaced yet."""
+        """The workers that are not alive, did not report their end, and were not replaced yet."""
         statuses = self._statuses()
         found = []
         for index in set(range(len(self._calls))) - self._replaced:
@@ -139,23 +117,12 @@ class Crew:
 
     def _call_launcher(self, size: int) -> None:
         first = len(self._calls)
-        overrides = [
-            [*self._fixed, f"hydra.sweep.subdir='{self._subdir}/{first + index}'"]
-            for index in range(size)
-        ]
-        config = copy.deepcopy(self._sweeper.config)
-        if self._joblib:
-            # All at the same time. With one it would train in this process.
-            config.hydra.launcher.n_jobs = max(2, size)
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=self._sweeper.hydra_context, task_function=self._work, config=config
-        )
 
         def launch() -> None:
-            # Ctrl-C in a terminal goes to all processes; workers shall end after their epoch.
+            # Ctrl-C in a terminal goes to all processes; workers stop after their epoch instead.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
-                launcher.launch(overrides, initial_job_idx=first)
+                self._launch(size, first)
             except Exception as error:  # a killed worker among others; see the module's docstring
                 self.error = error
 

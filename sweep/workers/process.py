@@ -1,76 +1,68 @@
-"""What a launched job runs: one worker of a study, in a process of its own."""
+"""What a launched process runs: one worker of a study."""
 
 from __future__ import annotations
 
 import io
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
 from rich.console import Console
 
-from sweep.config.schema import register
+from sweep.config.resolvers import register_resolvers
 from sweep.errors import InputError, SweepError
 from sweep.study.queue import TrialQueue
-from sweep.study.spec import Plan
-from sweep.workers.heartbeat import Heart
+from sweep.study.spec import StudySpec
+from sweep.workers.heartbeat import Heartbeat
 from sweep.workers.session import Session
 from sweep.workers.signals import GracefulStop
 
-if TYPE_CHECKING:
-    from sweep.hydra_plugin.sweeper import StudySweeper
-
-__all__ = ["Work", "open_patiently"]
+__all__ = ["WorkerProcess", "open_patiently"]
 
 _WIDTH = 120
 _OPEN_SECONDS, _PAUSE_SECONDS = 60.0, 2.0
 
 
 @dataclass(frozen=True)
-class Work:
-    """The task of a launched job; travels to its process by pickle.
+class WorkerProcess:
+    """The main function of a worker's process, to which it travels by pickle.
 
     Attributes:
-        sweeper: What Hydra runs.
-        arguments: The command line.
+        spec: The study.
         session: Folder of the session.
-        detached: This worker outlives the sweep.
+        detached: The worker outlives the sweep.
         slots: ``CUDA_VISIBLE_DEVICES`` of each worker, in turn; empty to leave it.
-        redirect: What it prints goes to a file, as the launcher does not see to that.
+        annotate: Called with a trial before Optuna is told of it; None for nothing.
     """
 
-    sweeper: StudySweeper
-    arguments: list[str]
+    spec: StudySpec
     session: Path
     detached: bool
     slots: list[str]
-    redirect: bool
+    # Of Optuna's Trial; not named here because that is part of what the worker imports later.
+    annotate: Callable[..., None] | None = None
 
-    def __call__(self, cfg: DictConfig) -> None:
+    def __call__(self, index: int) -> None:
         """Work until the study is done or the sweep says stop.
 
-        Errors are told to the sweep and printed, not raised: a launcher would add a page to them.
+        Errors are reported to the sweep and printed, not raised: a launcher would add a page.
+
+        Args:
+            index: Number of the worker in its session.
         """
-        register()
-        index: int = HydraConfig.get().job.num
+        register_resolvers()
         if self.slots:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.slots[index % len(self.slots)]
         session = Session(self.session, detached=self.detached)
         session.join(index)
-        if self.redirect:
-            _redirect(session.worker_folder(index) / "output.log")
         stop = GracefulStop()
-        heart = Heart(lambda: session.beat(index), session.stop_now_requested)
-        with stop, heart:
+        heartbeat = Heartbeat(lambda: session.beat(index), session.stop_now_requested)
+        with stop, heartbeat:
             try:
-                self._work(session, index, stop, heart)
+                self._work(session, index, stop, heartbeat)
             except KeyboardInterrupt:
                 session.report(index, "ended")
             except Exception as error:
@@ -84,29 +76,29 @@ class Work:
                 session.report(index, "ended")
             stop.pass_on()
 
-    def _work(self, session: Session, index: int, stop: GracefulStop, heart: Heart) -> None:
+    def _work(self, session: Session, index: int, stop: GracefulStop, heartbeat: Heartbeat) -> None:
         if session.stop_requested():
             return
         # The GPU of this worker's slot is the only one that it sees.
-        own = ["trainer.device=cuda"] if self.slots else []
-        plan = Plan.make(self.sweeper, [*self.arguments, *own])
+        spec = self.spec.on_device("cuda") if self.slots else self.spec
         # Torch reads the number of its threads when it is imported.
-        os.environ.setdefault("OMP_NUM_THREADS", str(plan.base.trainer.num_threads))
+        os.environ.setdefault("OMP_NUM_THREADS", str(spec.base.trainer.num_threads))
         from sweep.training.load_data import load_data
         from sweep.workers.display import plain_progress
         from sweep.workers.worker import Worker
 
-        queue = open_patiently(plan, session.stop_requested)
+        queue = open_patiently(spec, session.stop_requested)
         console = Console(width=_WIDTH)
         worker = Worker(
-            plan,
+            spec,
             queue,
-            load_data(plan.base),
+            load_data(spec.base),
             progress_of=lambda of: plain_progress(
                 console, n_trials=of.n_trials, standing=of.standing
             ),
-            heart=heart,
+            heartbeat=heartbeat,
             stopped=lambda: stop.requested or session.stop_requested(),
+            annotate=self.annotate,
         )
         table = worker.prepare()
         text = io.StringIO()
@@ -116,7 +108,7 @@ class Work:
         worker.run()
 
 
-def open_patiently(plan: Plan, stopped: Callable[[], bool]) -> TrialQueue:
+def open_patiently(spec: StudySpec, stopped: Callable[[], bool]) -> TrialQueue:
     """Open the study as the sweep did before: a database that is away now will come back.
 
     Raises:
@@ -125,17 +117,8 @@ def open_patiently(plan: Plan, stopped: Callable[[], bool]) -> TrialQueue:
     deadline = time.monotonic() + _OPEN_SECONDS
     while True:
         try:
-            return plan.open()
+            return spec.open()
         except InputError:
             if time.monotonic() > deadline or stopped():
                 raise
         time.sleep(_PAUSE_SECONDS)
-
-
-def _redirect(path: Path) -> None:
-    """Send what this process prints from now on to a file."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with path.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
