@@ -46,7 +46,7 @@ SPACE = {
 }
 
 
-def course(score: float, n_epochs: int = N_EPOCHS) -> dict[int, float]:
+def history(score: float, n_epochs: int = N_EPOCHS) -> dict[int, float]:
     """A score that falls to ``score``."""
     return {epoch: score + math.exp(-epoch / 5) for epoch in range(n_epochs)}
 
@@ -72,7 +72,7 @@ def finished_trials(count: int) -> list[FrozenTrial]:
                 params=params,
                 distributions=dict(SPACE),
                 user_attrs=attributes,
-                intermediate_values=course(score, 9 if pruned else N_EPOCHS),
+                intermediate_values=history(score, 9 if pruned else N_EPOCHS),
             )
         )
     return trials
@@ -117,10 +117,10 @@ def overhead(sampler: str, n_finished: int, n_measured: int, profile: bool) -> N
     """Run a study whose trainings do nothing."""
     from sweep.cli.app import main
     from sweep.search.objectives import Objectives
-    from sweep.study import runner as search
+    from sweep.study import runner
     from sweep.study.composition import Composer
     from sweep.study.queue import TrialQueue
-    from sweep.study.runner import Search
+    from sweep.study.runner import TrialRunner
     from sweep.study.storage import open_storage
     from sweep.training import job
     from sweep.training.run import Decision, EpochReport, Result
@@ -134,7 +134,7 @@ def overhead(sampler: str, n_finished: int, n_measured: int, profile: bool) -> N
             self._stages = stages
 
         def train(self, after_epoch: Callable[[EpochReport], Decision]) -> Result:
-            for epoch, score in course(-1.0).items():
+            for epoch, score in history(-1.0).items():
                 stage = next(stage for stage in self._stages if epoch <= stage.end)
                 report = EpochReport(epoch, stage, score, score, {}, {}, 0.0)
                 self.history.append(report)
@@ -145,18 +145,18 @@ def overhead(sampler: str, n_finished: int, n_measured: int, profile: bool) -> N
     job.Run = NoRun  # type: ignore[assignment, misc]
     for owner, name in (
         (TrialQueue, "claim"), (Composer, "compose"), (Objectives, "report"),
-        (Objectives, "should_prune"), (Search, "_tell"), (job, "_environment"),
-        (worker, "stages_of"), (worker, "train_trial"), (job, "write_json"),
-        (search, "suggest"), (search, "same_before"),
+        (Objectives, "should_prune"), (TrialRunner, "_tell"), (job, "_environment"),
+        (runner, "stages_of"), (worker, "train_trial"), (job, "write_json"),
+        (runner, "suggest"), (TrialRunner, "_copy"),
     ):  # fmt: skip
         clock.wrap(owner, name)
-    work_on = Search.work_on
+    run = TrialRunner.run
 
-    def watched(self: Search, claim: Any) -> None:
-        work_on(self, claim)
+    def watched(self: TrialRunner, handle: Any) -> None:
+        run(self, handle)
         clock.tick()
 
-    Search.work_on = watched  # type: ignore[method-assign]
+    TrialRunner.run = watched  # type: ignore[method-assign]
     profiler = cProfile.Profile()
     with tempfile.TemporaryDirectory() as name:
         os.chdir(name)
@@ -233,21 +233,21 @@ def share(folder: Path, url: str | None, n_trials: int) -> None:
     )
     while True:
         began = time.perf_counter()
-        claim = queue.claim(lambda: False)
-        if claim is None:
+        handle = queue.claim(lambda: False)
+        if handle is None:
             return
         print(time.perf_counter() - began, flush=True)
-        trial = claim.trial
+        trial = handle.trial
         values = [trial.suggest_float(key, d.low, d.high, log=d.log) for key, d in SPACE.items()]
         pruned = False
-        for epoch, value in course(values[0], N_REPORTS).items():
+        for epoch, value in history(values[0], N_REPORTS).items():
             trial.report(value, epoch)
             pruned = pruned or trial.should_prune()
         if pruned:
             study.tell(trial, state=TrialState.PRUNED)
         else:
             study.tell(trial, values[0])
-        claim.lease.release()
+        handle.lease.release()
 
 
 def main() -> None:
