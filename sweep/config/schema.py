@@ -76,7 +76,9 @@ class TrainerConfig:
 # Of every quantity the largest error that is allowed, as a multiple of the default's; None: any.
 # With a field for each, plain overrides set them, and a wrong name is told from the right ones.
 ConstraintsConfig: Any = make_dataclass(
-    "ConstraintsConfig", [(name, float | None, None) for name in QUANTITIES]
+    "ConstraintsConfig",
+    [(name, float | None, None) for name in QUANTITIES],
+    namespace={"__module__": __name__},  # by which pickle finds it
 )
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.search_space import IntersectionSearchSpace
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -61,6 +63,10 @@ class Grid(GridSampler):
             super().after_trial(study, trial, state, values)
 
 
+# For every study that this process has open, the keys that all of its finished trials have.
+_COMMON: WeakKeyDictionary[optuna.Study, IntersectionSearchSpace] = WeakKeyDictionary()
+
+
 class _Minimized:
     """A study as a sampler sees it that asks for the direction of pruned trials' scores.
 
@@ -78,7 +84,18 @@ class _Minimized:
 
 
 class Parzen(TPESampler):
-    """Optuna's TPE in a study of several objectives whose pruned trials have reported a score."""
+    """Optuna's TPE in a study of several objectives whose pruned trials have reported a score.
+
+    Every trial has a sampler of its own, and each would look through all trials for the keys that
+    they have in common; the samplers of a study share what was found up to now.
+    """
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """As Optuna's."""
+        self._search_space = _COMMON.setdefault(study, self._search_space)
+        return super().infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -182,7 +199,7 @@ def prepare(sampler: BaseSampler, space: SearchSpace) -> BaseSampler:
 
 
 def draws_in_turn(sampler: BaseSampler) -> bool:
-    """Whether two trials must not draw at once, lest they draw the same point."""
+    """Whether two trials must not draw at once, so that they do not draw the same point."""
     return type(sampler).__name__ in ("QMCSampler", "BruteForceSampler")
 
 

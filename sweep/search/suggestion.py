@@ -1,4 +1,4 @@
-"""The parameters of a trial: drawn by its sampler, or fixed; and who had the same before."""
+"""The parameters of a trial: drawn by its sampler, or fixed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial
 
 from sweep.search.space import SearchSpace
 
-__all__ = ["FixedSampler", "describe", "is_drawn", "same_before", "suggest"]
+__all__ = ["FixedSampler", "describe", "is_drawn", "suggest"]
 
 
 def suggest(trial: Trial, space: SearchSpace) -> dict[str, Any]:
@@ -32,15 +32,6 @@ def is_drawn(trial: Trial, space: SearchSpace) -> bool:
     """Whether all parameters are there; a worker may die in the middle of drawing them."""
     params = trial.params
     return all(key in params for key in space.distributions if space.is_searched(key, params))
-
-
-def same_before(study: optuna.Study, number: int, params: Mapping[str, Any]) -> FrozenTrial | None:
-    """An earlier trial with the same parameters that is finished or being trained."""
-    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-    for trial in study.get_trials(deepcopy=False, states=states):
-        if trial.number < number and trial.params == params:
-            return trial
-    return None
 
 
 class FixedSampler(optuna.samplers.BaseSampler):

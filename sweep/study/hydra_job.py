@@ -37,10 +37,14 @@ def hydra_job(cfg: DictConfig) -> Iterator[DictConfig]:
     with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
         cfg.hydra.runtime.output_dir = str(folder.absolute())
     outer = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(cfg)
+    with read_write(cfg), open_dict(cfg):
+        hydra = cfg.pop("hydra")
+    # As HydraConfig.set_config does, but for its copy of the node.
+    OmegaConf.set_readonly(hydra, True)
+    holder: Any = OmegaConf.create({"hydra": hydra}, flags={"no_deepcopy_set_nodes": True})
+    HydraConfig.instance().cfg = holder
+    hydra._set_parent(cfg)
     try:
-        with read_write(cfg), open_dict(cfg):
-            hydra = cfg.pop("hydra")
         if hydra.output_subdir is not None:
             records = folder / hydra.output_subdir
             records.mkdir(parents=True, exist_ok=True)

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweep.errors import TrainingError
 from sweep.locks import locked
-from sweep.search.objectives import SCORE
+from sweep.study.history import FINISHED, SURPLUS, History, score_of
 from sweep.study.leases import Lease, Leases
 from sweep.study.storage import EXHAUSTED
 
-__all__ = ["FEASIBLE", "TrialHandle", "TrialQueue"]
-
-FEASIBLE = "feasible"  # user attribute: False for a trial that breaks a constraint
-_SURPLUS = "surplus"
-_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+__all__ = ["TrialHandle", "TrialQueue"]
 
 _POLL_SECONDS = 1.0
 
@@ -66,6 +63,7 @@ class TrialQueue:
         self.lock_path = folder / "locks" / "queue.lock"
         self._leases = Leases(folder / "leases")
         self._max_failure_rate = max_failure_rate
+        self._history = History()
 
     @property
     def n_trials(self) -> int:
@@ -78,7 +76,7 @@ class TrialQueue:
 
     def finished(self) -> list[FrozenTrial]:
         """The trials that are complete or pruned."""
-        return self.study.get_trials(deepcopy=False, states=_FINISHED)
+        return self.study.get_trials(deepcopy=False, states=FINISHED)
 
     def is_at_work(self, number: int) -> bool:
         """Whether someone trains a trial."""
@@ -90,15 +88,28 @@ class TrialQueue:
 
     def standing(self) -> tuple[int, tuple[float, int] | None]:
         """Number of finished trials, and score and number of the best complete, feasible one."""
-        finished = self.finished()
-        scores = [
-            (float(trial.user_attrs[SCORE]), trial.number)
-            for trial in finished
-            if trial.state == TrialState.COMPLETE
-            and SCORE in trial.user_attrs
-            and trial.user_attrs.get(FEASIBLE, True)
-        ]
-        return len(finished), min(scores, default=None)
+        history = self._update(self.trials())
+        scores = [score for trial in history.open if (score := score_of(trial)) is not None]
+        best = [*scores] if history.best is None else [*scores, history.best]
+        return self._n_finished(history), min(best, default=None)
+
+    def same_before(self, number: int, params: Mapping[str, Any]) -> FrozenTrial | None:
+        """An earlier trial with the same parameters that is finished or being trained.
+
+        Args:
+            number: Of the trial that has these parameters.
+            params: The parameters.
+        """
+        trials = self.trials()
+        history = self._update(trials)
+        first = history.first_at(params)
+        if first is not None:
+            return trials[first] if first < number else None
+        for trial in history.open:
+            is_same = trial.state in (*FINISHED, TrialState.RUNNING) and trial.params == params
+            if trial.number < number and is_same:
+                return trial
+        return None
 
     def claim(self, stopped: Callable[[], bool]) -> TrialHandle | None:
         """The next trial; waits while others train the last ones.
@@ -135,10 +146,23 @@ class TrialQueue:
         """
         self._check_failures(self.trials())
 
+    def _update(self, trials: list[FrozenTrial]) -> History:
+        self._history.update(trials)
+        return self._history
+
+    def _n_finished(self, history: History) -> int:
+        return history.n_finished + sum(trial.state in FINISHED for trial in history.open)
+
     def _check_failures(self, trials: list[FrozenTrial]) -> None:
         if self._n_trials is None:
             return
-        failed = [t for t in trials if t.state == TrialState.FAIL and _SURPLUS not in t.user_attrs]
+        history = self._update(trials)
+        more = [
+            trial
+            for trial in history.open
+            if trial.state == TrialState.FAIL and SURPLUS not in trial.user_attrs
+        ]
+        failed = [*history.failed, *more]
         most = self._max_failure_rate * self._n_trials
         if len(failed) > most:
             last = failed[-1]
@@ -154,13 +178,14 @@ class TrialQueue:
         return sum(trial.state != TrialState.FAIL for trial in trials)
 
     def _is_done(self, trials: list[FrozenTrial], exhausted: bool) -> bool:
-        if sum(trial.state in _FINISHED for trial in trials) >= self._wanted(trials):
+        history = self._update(trials)
+        if self._n_finished(history) >= self._wanted(trials):
             return True
-        return exhausted and not any(trial.state == TrialState.RUNNING for trial in trials)
+        return exhausted and not any(t.state == TrialState.RUNNING for t in history.open)
 
     def _take_over(self, trials: list[FrozenTrial]) -> TrialHandle | None:
         """A trial that someone left."""
-        for frozen in trials:
+        for frozen in self._update(trials).open:
             if frozen.state != TrialState.RUNNING:
                 continue
             lease = self._leases.take(frozen.number)
@@ -178,7 +203,9 @@ class TrialQueue:
 
     def _ask(self, trials: list[FrozenTrial], exhausted: bool) -> TrialHandle | None:
         """A new trial, if there is room for one."""
-        n_begun = sum(trial.state in (*_FINISHED, TrialState.RUNNING) for trial in trials)
+        history = self._update(trials)
+        n_running = sum(trial.state == TrialState.RUNNING for trial in history.open)
+        n_begun = self._n_finished(history) + n_running
         if n_begun >= self._wanted(trials) or exhausted:
             return None
         # An enqueued trial has its number already; for it any sampler will do.
@@ -204,7 +231,7 @@ class TrialQueue:
         return len(before) >= self._n_trials
 
     def _drop(self, trial: Trial, lease: Lease) -> None:
-        trial.set_user_attr(_SURPLUS, True)
+        trial.set_user_attr(SURPLUS, True)
         self.study.tell(trial, state=TrialState.FAIL)
         lease.release()
 

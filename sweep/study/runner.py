@@ -17,12 +17,14 @@ from sweep.locks import locked
 from sweep.records.state import State
 from sweep.search.objectives import SCORE
 from sweep.search.samplers import draws_in_turn
-from sweep.search.suggestion import FixedSampler, is_drawn, same_before, suggest
+from sweep.search.suggestion import FixedSampler, is_drawn, suggest
+from sweep.study.composition import Composer
 from sweep.study.duplicates import copy_trial
+from sweep.study.history import FEASIBLE
 from sweep.study.hydra_job import hydra_job
 from sweep.study.phase import Phase, Training
 from sweep.study.progress import Progress
-from sweep.study.queue import FEASIBLE, TrialHandle
+from sweep.study.queue import TrialHandle
 from sweep.study.references import BALANCED, default_errors
 from sweep.study.spec import StudySpec
 from sweep.training.run import Decision, EpochReport, Result
@@ -78,6 +80,7 @@ class TrialRunner:
         self._phase = phase
         self._queue = phase.queue
         self._study = phase.queue.study
+        self._composer = Composer(spec.template, spec.space, spec.name)
         self._train_trial = train
         self._measure_balance = balance
         self._progress = progress
@@ -133,7 +136,7 @@ class TrialRunner:
         """The result of an earlier trial with the same weights; waits for it if it is at work."""
         if not self._phase.searches:
             return None
-        while (same := same_before(self._study, trial.number, training.params)) is not None:
+        while (same := self._queue.same_before(trial.number, training.params)) is not None:
             if same.state == TrialState.RUNNING:
                 # If its worker died, it must be free to be the next that this one works on.
                 abandoned = not self._queue.is_at_work(same.number)
@@ -154,7 +157,7 @@ class TrialRunner:
         """Train as a Hydra job, which writes its ``.hydra`` folder."""
         trial, objectives = handle.trial, self._phase.objectives
         own = {} if training.seed is None else {"seed": training.seed}
-        cfg = self._spec.composer.compose(training.params, training.subdir, trial.number, **own)
+        cfg = self._composer.compose(training.params, training.subdir, trial.number, **own)
         reported = set(self._queue.trials()[trial.number].intermediate_values)
         use_best = cfg.objective.epoch == "best"
         # The references are what everything is compared with: they train to the end.

@@ -23,7 +23,6 @@ from sweep.search.dimensions import to_dimension
 from sweep.search.objectives import Objectives
 from sweep.search.optimization import make_pruner, make_sampler
 from sweep.search.space import SearchSpace
-from sweep.study.composition import Composer
 from sweep.study.definition import definition
 from sweep.study.queue import TrialQueue
 from sweep.study.storage import open_storage, open_study
@@ -71,11 +70,6 @@ class StudySpec:
     def objectives(self) -> Objectives:
         """What is minimised."""
         return Objectives.of(self.objective)
-
-    @property
-    def composer(self) -> Composer:
-        """Makes the configurations of the trials."""
-        return Composer(self.template, self.space, self.name)
 
     @cached_property
     def n_epochs(self) -> int:

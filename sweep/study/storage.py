@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import InputError
 from sweep.locks import FileLock, locked
@@ -89,7 +92,64 @@ def open_journal(path: Path) -> JournalStorage:
     """
     # The base class of Optuna's locks is private; what it asks for is acquire and release.
     lock: Any = _JournalLock(path)
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    return Journal(JournalFileBackend(str(path), lock_obj=lock))
+
+
+class Journal(JournalStorage):
+    """Optuna's journal, which does not look at every trial that has ended each time it is asked."""
+
+    def __init__(self, log_storage: BaseJournalBackend) -> None:
+        super().__init__(log_storage)
+        self._ended: dict[int, _Ended] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what can be found again."""
+        return {**super().__getstate__(), "_ended": {}}
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """As Optuna's."""
+        with self._thread_lock:
+            self._sync_with_backend()
+            known = self._replay_result
+            if study_id not in known._study_id_to_trial_ids:
+                raise KeyError(study_id)
+            ended = self._ended.setdefault(study_id, _Ended())
+            ids = known._study_id_to_trial_ids[study_id]
+            rest = ended.update([known._trials[i] for i in ids[ended.length :]])
+            wanted = frozenset(s for s in TrialState if states is None or s in states)
+            trials = [*ended.of(wanted), *(trial for trial in rest if trial.state in wanted)]
+        return copy.deepcopy(trials) if deepcopy else trials
+
+
+class _Ended:
+    """The trials of a study up to the first one that has not ended; they never change."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._all: list[FrozenTrial] = []
+        self._chosen: dict[frozenset[TrialState], list[FrozenTrial]] = {}
+
+    def update(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Take in the next ones; returns those from the first that has not ended on."""
+        count = next(
+            (i for i, trial in enumerate(trials) if not trial.state.is_finished()), len(trials)
+        )
+        self._all += trials[:count]
+        self.length += count
+        for wanted, chosen in self._chosen.items():
+            chosen += [trial for trial in trials[:count] if trial.state in wanted]
+        return trials[count:]
+
+    def of(self, wanted: frozenset[TrialState]) -> list[FrozenTrial]:
+        """Those in one of these states; the list must not be changed."""
+        if wanted not in self._chosen:
+            self._chosen[wanted] = [trial for trial in self._all if trial.state in wanted]
+        return self._chosen[wanted]
 
 
 class _JournalLock(FileLock):

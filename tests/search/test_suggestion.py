@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import optuna
-import pytest
-from optuna.trial import TrialState
 
 from sweep.search.space import SearchSpace
-from sweep.search.suggestion import FixedSampler, describe, same_before, suggest
+from sweep.search.suggestion import FixedSampler, describe, suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -53,27 +51,6 @@ def test_a_trial_that_was_begun_keeps_its_parameters():
     drawn = suggest(first, SPACE)
     study.sampler = optuna.samplers.RandomSampler(99)
     assert suggest(optuna.trial.Trial(study, first._trial_id), SPACE) == drawn
-
-
-@pytest.mark.parametrize(
-    ("state", "found"),
-    [
-        (TrialState.COMPLETE, True), (TrialState.PRUNED, True), (TrialState.RUNNING, True),
-        (TrialState.FAIL, False),
-    ],
-)  # fmt: skip
-def test_an_earlier_trial_with_the_same_parameters(state, found):
-    study = optuna.create_study(sampler=FixedSampler({"x": 1}))
-    first = study.ask()
-    first.suggest_int("x", 0, 3)
-    if state != TrialState.RUNNING:
-        study.tell(first, 1.0 if state == TrialState.COMPLETE else None, state=state)
-    second = study.ask()
-    second.suggest_int("x", 0, 3)
-    same = same_before(study, second.number, second.params)
-    assert (same is not None) == found
-    assert same_before(study, first.number, first.params) is None  # not the other way round
-    assert same_before(study, second.number, {"x": 2}) is None
 
 
 def test_a_trial_in_a_line():

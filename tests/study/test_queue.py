@@ -1,5 +1,6 @@
 """The queue hands out exactly the trials that were asked for, and loses none."""
 
+import random
 import threading
 import time
 from contextlib import nullcontext
@@ -11,8 +12,10 @@ from optuna.trial import TrialState
 
 from sweep.errors import TrainingError
 from sweep.search.objectives import SCORE
+from sweep.search.suggestion import FixedSampler
 from sweep.study import queue as trials
-from sweep.study.queue import FEASIBLE, TrialQueue
+from sweep.study.history import FEASIBLE
+from sweep.study.queue import TrialQueue
 from sweep.study.storage import open_journal
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -319,3 +322,62 @@ def test_a_queue_of_enqueued_trials_makes_none_of_its_own(worker):
     assert queue.claim(never) is None
     assert queue.is_done()
     assert [trial.user_attrs["of"] for trial in queue.trials()] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        (TrialState.COMPLETE, True), (TrialState.PRUNED, True), (TrialState.RUNNING, True),
+        (TrialState.FAIL, False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("behind_one_at_work", [False, True])
+def test_an_earlier_trial_with_the_same_parameters(worker, state, found, behind_one_at_work):
+    queue = worker(9)
+    if behind_one_at_work:
+        queue.study.ask()
+    queue.study.sampler = FixedSampler({"x": 1})
+    first = queue.study.ask()
+    first.suggest_int("x", 0, 3)
+    if state != TrialState.RUNNING:
+        queue.study.tell(first, 1.0 if state == TrialState.COMPLETE else None, state=state)
+    second = queue.study.ask()
+    second.suggest_int("x", 0, 3)
+    same = queue.same_before(second.number, second.params)
+    assert (same.number if same else None) == (first.number if found else None)
+    assert queue.same_before(first.number, first.params) is None  # not the other way round
+    assert queue.same_before(second.number, {"x": 2}) is None
+
+
+def test_what_is_kept_of_ended_trials_is_what_all_trials_say(worker, monkeypatch):
+    """The same answers as of a queue that sees the study for the first time."""
+    chance, queue = random.Random(3), worker(400, 1.0)
+    at_work = []
+    for number in range(150):
+        queue.study.sampler = optuna.samplers.RandomSampler(number)
+        trial = queue.study.ask()
+        trial.suggest_int("x", 0, 40)
+        at_work.append(trial)
+        while at_work and chance.random() < 0.6:
+            ended = at_work.pop(chance.randrange(len(at_work)))
+            state = chance.choice([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])
+            if chance.random() < 0.2:
+                ended.set_user_attr(FEASIBLE, False)
+            ended.set_user_attr(SCORE, chance.random())
+            queue.study.tell(ended, 1.0 if state == TrialState.COMPLETE else None, state=state)
+        all_trials = queue.study.get_trials(deepcopy=False)
+        complete = [t for t in all_trials if t.state == TrialState.COMPLETE]
+        finished = [t for t in all_trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        scores = [
+            (t.user_attrs[SCORE], t.number) for t in complete if t.user_attrs.get(FEASIBLE, True)
+        ]
+        assert queue.standing() == (len(finished), min(scores, default=None))
+        same = [
+            t.number
+            for t in all_trials
+            if t.number < number and t.params == trial.params and t.state != TrialState.FAIL
+        ]
+        found = queue.same_before(number, trial.params)
+        assert (found.number if found else None) == min(same, default=None)
+        assert queue.finished() == finished == worker().finished()
+        assert queue.study.get_trials(deepcopy=True) == all_trials

@@ -42,7 +42,9 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrialQueue:
 
 def searching(queue: TrialQueue, folder: Path) -> TrialRunner:
     objectives = Objectives((SCORE,), {}, "rmse")
-    spec = SimpleNamespace(space=SPACE, folder=folder, objectives=objectives)
+    spec = SimpleNamespace(
+        name="study", space=SPACE, folder=folder, objectives=objectives, template=None
+    )
     return TrialRunner(
         spec,
         search_phase(spec, queue),
