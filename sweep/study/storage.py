@@ -116,8 +116,7 @@ class Journal(JournalStorage):
         with self._thread_lock:
             self._sync_with_backend()
             known = self._replay_result
-            if study_id not in known._study_id_to_trial_ids:
-                raise KeyError(study_id)
+            known.get_study(study_id)  # raises KeyError for one that is gone
             ended = self._ended.setdefault(study_id, _Ended())
             ids = known._study_id_to_trial_ids[study_id]
             rest = ended.update([known._trials[i] for i in ids[ended.length :]])

@@ -369,3 +369,22 @@ def test_no_sampler_of_conf_warns(tmp_path):
         for name in SAMPLERS:
             assert isinstance(make_sampler(load(name), space, seed=0, number=0),
                               optuna.samplers.BaseSampler)  # fmt: skip
+
+
+@pytest.mark.parametrize("minimize", [(SCORE,), ("energy", "forces")])
+def test_tpe_draws_alike_in_a_study_that_stays_open_and_in_one_opened_anew(tmp_path, minimize):
+    """What its samplers share changes no number."""
+    space = SearchSpace.parse(CONTINUOUS, [])
+    drawn = []
+    for name, anew in (("kept", False), ("anew", True)):
+        queue = open_queue(tmp_path / name, load("tpe"), space, n_trials=25, minimize=minimize)
+        enqueue(queue, DEFAULT)
+        while not queue.is_done():
+            work(queue, space, most=1, n_objectives=len(minimize))
+            if anew:
+                queue = open_queue(
+                    tmp_path / name, load("tpe"), space, n_trials=25, minimize=minimize
+                )
+        drawn.append(points(queue))
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) > 20

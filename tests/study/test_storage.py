@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import optuna
@@ -54,6 +55,41 @@ def test_two_handles_see_each_other(tmp_path):
     assert (
         [t.number for t in first.get_trials()] == [t.number for t in second.get_trials()] == [0, 1]
     )
+
+
+def test_a_server_may_ask_from_many_threads(tmp_path):
+    writer, reader = study_at(tmp_path / "j"), study_at(tmp_path / "j")
+    counts, errors = [], []
+    complete = (optuna.trial.TrialState.COMPLETE,)
+
+    def ask():
+        try:
+            for _ in range(60):
+                found = [t.number for t in reader.get_trials(deepcopy=False, states=complete)]
+                assert found == list(range(len(found)))
+                counts.append(len(found))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(40):
+        writer.tell(writer.ask(), 1.0)
+    for thread in threads:
+        thread.join(60)
+    assert not errors
+    assert [t.number for t in reader.get_trials(states=complete)] == list(range(40))
+
+
+def test_a_study_that_is_gone_is_said_to_be_unknown(tmp_path):
+    study = study_at(tmp_path / "j")
+    study.tell(study.ask(), 1.0)
+    assert len(study.trials) == 1
+    optuna.delete_study(study_name="s", storage=open_journal(tmp_path / "j"))
+    with pytest.raises(KeyError):
+        study.get_trials()
+    assert study_at(tmp_path / "j").trials == []
 
 
 def test_a_lock_excludes_and_is_given_back(tmp_path):
