@@ -27,7 +27,7 @@ def hydra(winner: Winner) -> str:
     Raises:
         InputError: if the trial's configuration is missing or gives other weights.
     """
-    path = winner.folder / ".hydra" / "config.yaml"
+    path = winner.trial.folder / ".hydra" / "config.yaml"
     if winner.config is None:
         raise InputError(f"{path}: cannot be read; an experiment file needs the configuration")
     _check_same_weights(winner, str(path))
@@ -51,7 +51,7 @@ def hydra(winner: Winner) -> str:
         "    python -m sweep --config-dir DIR +experiment=NAME",
         "and searches on from them, as trial 0, with -m after it.",
     ]
-    lacking = [key for key in winner.content["params"] if key not in params]
+    lacking = [key for key in winner.trial.params if key not in params]
     if lacking:
         comments.append(f"Searched on the command line, not here: {', '.join(lacking)}")
     head = "# @package _global_\n" + "".join(f"# {line}\n" for line in comments)
@@ -61,17 +61,18 @@ def hydra(winner: Winner) -> str:
 
 def as_json(winner: Winner) -> str:
     """All that the other forms are made from, for programs."""
-    content = winner.content
+    trial, details = winner.trial, winner.trial.details
     entries = {
         "study": winner.study,
         "trial": winner.number,
         "chosen_as": winner.chosen_as,
-        **{key: content.get(key) for key in ("state", "role", "score", "epoch", "seed", "dtype")},
+        **{key: getattr(trial, key) for key in ("state", "role", "score", "epoch")},
+        **{key: details.get(key) for key in ("seed", "dtype")},
         "config_sha256": winner.config_hash,
-        "git_commit": content.get("git_commit"),
-        "versions": content.get("versions"),
-        "params": content["params"],
-        "metrics": content["metrics"],
+        "git_commit": details.get("git_commit"),
+        "versions": details.get("versions"),
+        "params": trial.params,
+        "metrics": trial.results,
         "stages": winner.stages,
     }
     return json.dumps(entries, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -84,6 +85,6 @@ def _check_same_weights(winner: Winner, path: str) -> None:
         stages = resolve_stages(config["train_schedule"], config["loss"])
     except (KeyError, TypeError, InputError) as error:
         raise InputError(f"{path}: is not a configuration of this program ({error})") from error
-    recorded = [stage["loss"] for stage in winner.content["stages"]]
+    recorded = [stage.loss for stage in winner.trial.stages]
     if [stage.loss for stage in stages] != recorded:
         raise InputError(f"{path}: gives other weights than trial.json")

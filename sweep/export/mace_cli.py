@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweep.errors import InputError
-from sweep.export.winner import Winner, number_text
+from sweep.export.winner import Winner
+from sweep.records.weights_file import number_text
 
 __all__ = ["mace_cli"]
 

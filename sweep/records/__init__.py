@@ -5,6 +5,10 @@ Imports neither torch nor optuna.
 
 from sweep.records.objective import Objective
 from sweep.records.state import State
+from sweep.records.study import Study, load_study
 from sweep.records.study_record import Dimension, StudyRecord
+from sweep.records.trial import StageRecord, Trial
 
-__all__ = ["Dimension", "Objective", "State", "StudyRecord"]
+__all__ = [
+    "Dimension", "Objective", "StageRecord", "State", "Study", "StudyRecord", "Trial", "load_study",
+]  # fmt: skip

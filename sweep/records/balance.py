@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sweep.errors import DamagedRecordError
 from sweep.records.breakdown import stage_ends
+from sweep.records.tables import BREAKDOWN
 
 __all__ = [
     "DOMINATING_SHARE",
@@ -82,16 +83,15 @@ def balance_of(
     return _balance(weights, raw, {n: weights[n] * raw[n] for n in weights}, stage, epoch)
 
 
-def stage_balances(folder: Path) -> dict[int, Balance | None]:
+def stage_balances(path: Path) -> dict[int, Balance | None]:
     """The balance in the last recorded epoch of every stage, None where there is no finite total.
 
     Args:
-        folder: Folder of the trial, with ``breakdown.parquet``.
+        path: ``breakdown.parquet`` of a trial.
 
     Raises:
         DamagedRecordError: if the table cannot be read.
     """
-    path = folder / "breakdown.parquet"
     if not path.exists():
         return {}
     return {
@@ -101,9 +101,9 @@ def stage_balances(folder: Path) -> dict[int, Balance | None]:
 
 
 def last_epoch_balance(folder: Path) -> Balance | None:
-    """The balance over the last recorded epoch of a trial, None if none can be read."""
+    """The balance over the last recorded epoch of a trial at work, None if none can be read."""
     try:
-        balances = stage_balances(folder)
+        balances = stage_balances(folder / BREAKDOWN)
     except DamagedRecordError:
         return None
     return balances[max(balances)] if balances else None

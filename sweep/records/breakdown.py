@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweep.errors import DamagedRecordError
+from sweep.records.tables import damaged
 
 __all__ = ["Evolution", "StageEnd", "evolution", "stage_ends"]
 
@@ -174,7 +175,7 @@ class _Reader:
         try:
             self._file = pq.ParquetFile(self._path)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise _damaged(self._path, error) from error
+            raise damaged(self._path, error) from error
         metadata = self._file.metadata
         self._group_ends = np.cumsum(
             [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
@@ -193,7 +194,7 @@ class _Reader:
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self._file.close()
         if isinstance(error, pa.ArrowException | OSError | ValueError | TypeError):
-            raise _damaged(self._path, error) from error
+            raise damaged(self._path, error) from error
 
     def whole(self, column: str) -> np.ndarray:
         """All values of one column; a missing one is NaN."""
@@ -210,8 +211,3 @@ class _Reader:
         in_read[groups] = np.cumsum(sizes[groups]) - sizes[groups]
         table = self._file.read_row_groups(groups.tolist(), columns, use_threads=False)
         return table.take(rows - in_file[group_of] + in_read[group_of])
-
-
-def _damaged(path: Path, error: BaseException) -> DamagedRecordError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return DamagedRecordError(f"{path}: damaged ({reason})")

@@ -1,19 +1,18 @@
-"""Which trials keep the constraints of their study, and which of those is the best.
+"""Which trials keep the constraints of their study.
 
 A constraint is a quantity and the largest error that is allowed on the validation set, as a
-multiple of that of the default weights (trial 0). Imports no torch.
+multiple of that of the default weights (trial 0).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from sweep.quantities import QUANTITIES
+if TYPE_CHECKING:
+    from sweep.records.trial import Trial
 
-__all__ = ["best_of", "constraints_of", "feasible", "validation_errors", "violations"]
-
-Content = Mapping[str, Any]  # of a trial.json
+__all__ = ["broken", "feasible", "violations"]
 
 
 def violations(
@@ -42,43 +41,23 @@ def violations(
     return found
 
 
-def constraints_of(content: Content) -> dict[str, float]:
-    """The constraints that a ``trial.json`` names; those of older trials name none."""
-    given = content.get("objective", {}).get("constraints")
-    if not isinstance(given, Mapping):
+def broken(trial: Trial, default: Trial) -> dict[str, float]:
+    """The constraints that a trial breaks, and by how much: see :func:`violations`."""
+    if trial.objective is None:
         return {}
-    return {
-        str(name): float(factor)
-        for name, factor in given.items()
-        if name in QUANTITIES and isinstance(factor, int | float)
-    }
+    found = violations(trial.errors(), default.errors(), trial.objective.constraints)
+    return {name: value for name, value in found.items() if value > 0}
 
 
-def validation_errors(content: Content) -> dict[str, float | None]:
-    """Validation error of every measured quantity, by the objective's statistic."""
-    statistic = content.get("objective", {}).get("statistic", "rmse")
-    metrics = content.get("metrics", {}).get("valid", {})
-    return {name: metrics.get(f"{statistic}_{name}") for name in QUANTITIES}
+def feasible(trials: Sequence[Trial], default: Trial | None) -> list[Trial]:
+    """The complete trials that keep all constraints.
 
-
-def feasible(contents: Iterable[Content]) -> list[Content]:
-    """The complete trials that keep all constraints; all complete ones if trial 0 is not."""
-    complete = [content for content in contents if content["state"] == "COMPLETE"]
-    default = next((validation_errors(c) for c in complete if c.get("role") == "default"), None)
+    Args:
+        trials: The trials of a study.
+        default: The complete trial with the default weights; None: nothing can be checked, and all
+            complete trials are taken.
+    """
+    complete = [trial for trial in trials if trial.is_complete]
     if default is None:
         return complete
-    return [
-        content
-        for content in complete
-        if all(
-            value <= 0
-            for value in violations(
-                validation_errors(content), default, constraints_of(content)
-            ).values()
-        )
-    ]
-
-
-def best_of(contents: Sequence[Content]) -> Content | None:
-    """The complete trial with the smallest score among those that keep all constraints."""
-    return min(feasible(contents), key=lambda c: (c["score"], c["number"]), default=None)
+    return [trial for trial in complete if not broken(trial, default)]

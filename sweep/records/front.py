@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sweep.records.feasibility import feasible, validation_errors
+if TYPE_CHECKING:
+    from sweep.records.trial import Trial
 
 __all__ = ["Front", "front_of", "knee", "pareto_indices"]
 
@@ -19,42 +20,41 @@ class Front:
 
     Attributes:
         minimize: The objectives: ``score`` or quantities.
-        trials: The ``trial.json`` of each, by the first objective, and its values in the order of
+        trials: The trials by the first objective, each with its values in the order of
             ``minimize``.
-        knee: Number of the trial at the knee; None if there is none.
+        knee: The trial at the knee; None if there is none.
     """
 
     minimize: tuple[str, ...]
-    trials: list[tuple[Mapping[str, Any], list[float]]]
-    knee: int | None
+    trials: list[tuple[Trial, list[float]]]
+    knee: Trial | None
 
 
-def front_of(contents: Sequence[Mapping[str, Any]]) -> Front | None:
-    """The front of a study's trials that are complete and keep all constraints.
+def front_of(trials: Sequence[Trial], minimize: Sequence[str]) -> Front | None:
+    """The front of trials that are complete and keep all constraints.
 
     Args:
-        contents: The ``trial.json`` of all trials.
+        trials: The trials.
+        minimize: The objectives.
 
     Returns:
-        None if the study has one objective, or no such trial.
+        None for a single objective, or without such a trial.
     """
-    kept = feasible(contents)
-    minimize = next((c.get("objective", {}).get("minimize") for c in kept), None) or ["score"]
     if len(minimize) < 2:
         return None
-    found: list[tuple[Mapping[str, Any], list[float]]] = []
-    for content in kept:
-        errors = {"score": content["score"], **validation_errors(content)}
-        values = [errors.get(name) for name in minimize]
-        if all(value is not None for value in values):
-            found.append((content, [float(value) for value in values if value is not None]))
+    found: list[tuple[Trial, list[float]]] = []
+    for trial in trials:
+        errors = {"score": trial.score, **trial.errors()}
+        values = [value for name in minimize if (value := errors.get(name)) is not None]
+        if len(values) == len(minimize):
+            found.append((trial, values))
     if not found:
         return None
     points = np.array([values for _, values in found]).T
     front = pareto_indices(*points)
     at = knee(*points[:, front])
-    trials = [found[i] for i in front]
-    return Front(tuple(minimize), trials, None if at is None else trials[at][0]["number"])
+    kept = [found[i] for i in front]
+    return Front(tuple(minimize), kept, None if at is None else kept[at][0])
 
 
 def pareto_indices(*metrics: np.ndarray) -> list[int]:

@@ -5,7 +5,6 @@ Whatever the storage of Optuna's own records, a journal or a database, reports r
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 from sweep.errors import DamagedRecordError
 from sweep.files import write_json
 from sweep.records.objective import Objective
+from sweep.records.trial_file import read_json_file, shortened
 
 __all__ = ["FILE", "Dimension", "StudyRecord"]
 
@@ -139,14 +139,7 @@ class StudyRecord:
         path = folder / FILE
         if not path.exists():
             return None
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise DamagedRecordError(f"{path}: {error.strerror or error}") from error
-        except (ValueError, RecursionError) as error:
-            reason = (str(error).splitlines() or ["no JSON"])[0]
-            raise DamagedRecordError(f"{path}: not valid JSON ({reason})") from error
-        return cls(**_checked(path, content))
+        return cls(**_checked(path, read_json_file(path)))
 
 
 def _checked(path: Path, content: Any) -> dict[str, Any]:
@@ -161,7 +154,9 @@ def _checked(path: Path, content: Any) -> dict[str, Any]:
                       ("space", Mapping), ("definition", Mapping)):  # fmt: skip
         value = content.get(key)
         if not isinstance(value, kind):
-            raise DamagedRecordError(f"{path}: '{key}' is {_short(value)}, expected {_WORDS[kind]}")
+            raise DamagedRecordError(
+                f"{path}: '{key}' is {shortened(value)}, expected {_WORDS[kind]}"
+            )
         entries[key] = value
     space = {str(key): Dimension.read(value) for key, value in entries["space"].items()}
     for key, dimension in space.items():
@@ -171,8 +166,3 @@ def _checked(path: Path, content: Any) -> dict[str, Any]:
 
 
 _WORDS: Mapping[type, str] = {str: "a text", Mapping: "a mapping"}
-
-
-def _short(value: Any, most: int = 40) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,15 @@ import pyarrow.parquet as pq
 from sweep.errors import DamagedRecordError
 from sweep.files import replacing
 
-__all__ = ["Table"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["BALANCE", "BREAKDOWN", "METRICS", "Table", "damaged", "read_table"]
+
+# The tables of a trial; their columns are described by the methods of :class:`Trial`.
+BREAKDOWN = "breakdown.parquet"
+METRICS = "metrics.parquet"
+BALANCE = "balance.parquet"
 
 # Rows that are read together: reports want the last epoch, not the whole file.
 _GROUP_ROWS = 16_384
@@ -47,8 +55,7 @@ class Table:
             try:
                 data = pq.read_table(pa.BufferReader(content))
             except (pa.ArrowException, OSError) as error:
-                reason = str(error).splitlines()[0]
-                raise DamagedRecordError(f"{path}: damaged ({reason})") from error
+                raise damaged(path, error) from error
             self._data = data.filter(pa.compute.less_equal(data["epoch"], last_epoch))
 
     def __len__(self) -> int:
@@ -81,3 +88,34 @@ class Table:
                 pq.write_table(
                     self._data, temporary, row_group_size=_GROUP_ROWS, use_dictionary=repeating
                 )
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A table of a trial; one without rows and columns if it is not there yet.
+
+    Args:
+        path: The parquet file.
+        columns: Those that are wanted; None for all.
+
+    Raises:
+        DamagedRecordError: if it cannot be read, or lacks a wanted column.
+    """
+    import pandas as pd
+
+    if not path.exists():
+        return pd.DataFrame()
+    try:
+        wanted = None if columns is None else list(columns)
+        table: pd.DataFrame = pq.read_table(path, columns=wanted, use_threads=False).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise damaged(path, error) from error
+    missing = [name for name in columns or () if name not in table]
+    if missing:
+        raise DamagedRecordError(f"{path}: has no column '{missing[0]}'")
+    return table
+
+
+def damaged(path: Path, error: BaseException) -> DamagedRecordError:
+    """The error of a table that cannot be read, in one line."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return DamagedRecordError(f"{path}: damaged ({reason})")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweep.locks import locked
-from sweep.records.confirmation import read_confirmation, write_confirmation
-from sweep.records.summary import summarise, write_summary
+from sweep.records import Study
+from sweep.report.confirmation import read_confirmation, write_confirmation
+from sweep.report.summary import write_summary
 from sweep.report.terminal.answer import print_study
 from sweep.report.terminal.confirmation import print_confirmation
 
@@ -18,10 +19,10 @@ def finish(folder: Path, name: str) -> None:
     from sweep.report.figures.answer import draw_comparison
 
     with locked(folder / "locks" / "report.lock"):  # two workers may end together
-        study = summarise(folder, name)
+        study = Study.read(folder, name)
         write_summary(study)
         draw_comparison(study)
-        confirmation = read_confirmation(folder)
+        confirmation = read_confirmation(study)
         if confirmation is not None:
             write_confirmation(confirmation)
     print_study(study)

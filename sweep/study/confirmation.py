@@ -9,10 +9,8 @@ from pathlib import Path
 
 import optuna
 
-from sweep.errors import DamagedRecordError
 from sweep.locks import locked
-from sweep.records.feasibility import feasible
-from sweep.records.trial_json import read_trial_json
+from sweep.records import Study
 from sweep.search.objectives import SCORE, Objectives
 from sweep.study.phase import AnyTrial, Phase, Training
 from sweep.study.queue import TrialQueue
@@ -65,12 +63,5 @@ def _best(folder: Path, top: int) -> list[int]:
             default, which a worker may not have known when it told Optuna of a trial.
         top: How many.
     """
-    contents = []
-    for path in sorted((folder / "trials").glob("*/trial.json")):
-        try:
-            contents.append(read_trial_json(path))
-        except DamagedRecordError:
-            continue
-    own = [c for c in feasible(contents) if c["number"] and c.get("same_as") is None]
-    own.sort(key=lambda content: (content["score"], content["number"]))
-    return [content["number"] for content in own[:top]]
+    own = [trial.number for trial in Study.read(folder).ranked if trial.number]
+    return own[:top]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
-from sweep.files import read_json
+from sweep.errors import DamagedRecordError
 from sweep.locks import locked
+from sweep.records import Trial
 from sweep.study.queue import TrialQueue
 from sweep.study.spec import StudySpec
 
@@ -36,19 +35,18 @@ def default_errors(folder: Path) -> dict[str, float] | None:
     Args:
         folder: Folder of the study.
     """
-    trial = folder / "trials" / "0000"
     try:
-        content = read_json(trial / "trial.json")
-        if content.get("state") == "COMPLETE":
-            errors: dict[str, float] = content["metrics"]["valid"]
-            return errors
-        table = pd.read_parquet(trial / "metrics.parquet")
-    except (OSError, ValueError):
+        trial = Trial.read(folder / "trials" / "0000")
+        if trial.is_complete:
+            return {
+                name: value for name, value in trial.results["valid"].items() if value is not None
+            }
+        table = trial.metrics()
+    except (DamagedRecordError, KeyError):
         return None
-    table = table[table["split"] == "valid"]
-    if table.empty:
+    if table.empty or not (table["split"] == "valid").any():
         return None
-    best = table.sort_values("score").iloc[0]
+    best = table[table["split"] == "valid"].sort_values("score").iloc[0]
     return {
         str(name): float(best[name])
         for name in table.columns

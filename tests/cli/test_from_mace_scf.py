@@ -114,7 +114,7 @@ def test_a_search_begins_with_the_weights_of_the_file(here, tmp_path, config):
         {"energy_per_atom": 1000.0, "dipole_per_atom": 10.0},
     ]
     # What is exported reads back as the same study.
-    from sweep.export import main
+    from sweep.export.__main__ import main
 
     exported = tmp_path / "best.yaml"
     assert main([str(tmp_path / "outputs" / "mine"), "--out", str(exported)]) == 0

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import math
 import shlex
 from types import SimpleNamespace
 
@@ -65,7 +64,7 @@ class TestMaceScf:
         chosen = winner(*TWO)
         schedule = yaml.safe_load(mace_scf(chosen))["train_schedule"]
         assert list(schedule) == [0, 1]
-        for index, entry in enumerate(chosen.content["stages"]):
+        for index, entry in enumerate([stage.as_json() for stage in chosen.trial.stages]):
             got = schedule[index]
             assert {key: got[key] for key in ("name", "start", "end", "lr")} == {
                 key: entry[key] for key in ("name", "start", "end", "lr")
@@ -213,7 +212,9 @@ class TestMaceCli:
             torch.set_default_dtype(default)
         assert len(theirs) == len(stage_losses)
         pred, ref = batch()
-        for entry, loss in zip(chosen.content["stages"], theirs, strict=True):
+        for entry, loss in zip(
+            [stage.as_json() for stage in chosen.trial.stages], theirs, strict=True
+        ):
             ours = losses.WeightedLoss(entry["loss"], dtype=torch.float64)(pred=pred, ref=ref)
             value = loss(ref=Batch(**ref), pred=pred)
             torch.testing.assert_close(value, ours, rtol=1e-12, atol=0)
@@ -257,9 +258,9 @@ class TestMaceCli:
 def test_json_holds_everything(winner):
     chosen = winner(*TWO, options=(None, SCF), params={"loss.esps.weight": 12345678.901234567})
     content = json.loads(as_json(chosen))
-    assert content["stages"][0] == chosen.content["stages"][0]
+    assert content["stages"][0] == chosen.trial.stages[0].as_json()
     assert content["stages"][1]["fixed_point_training_options"] == SCF
-    assert content["params"] == chosen.content["params"]
+    assert content["params"] == chosen.trial.params
     assert (content["study"], content["trial"], content["score"]) == ("my study", 3, 0.25)
     assert len(content["config_sha256"]) == 16
 
@@ -357,7 +358,7 @@ class TestSelect:
         [
             ("no", None, "no: no such folder"),
             (".", 9, "has no trial 9; it holds trials 0 to 5"),
-            ("trials", None, "holds no study"),
+            ("trials", None, "neither a study"),
             ("trials/0001", 2, "is trial 1; got --trial 2"),
         ],
     )
@@ -369,7 +370,7 @@ class TestSelect:
         make_trial(0, state="RUNNING", score=None)
         with pytest.raises(InputError, match="no trial is complete yet; name one with --trial"):
             select(tmp_path, None)
-        assert math.isnan(select(tmp_path, 0).content.get("score") or math.nan)
+        assert select(tmp_path, 0).trial.score is None
 
     def test_records_without_a_schedule(self, make_trial, tmp_path):
         folder = make_trial(0)

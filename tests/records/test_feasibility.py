@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from sweep.records.feasibility import best_of, constraints_of, feasible, violations
-from sweep.records.summary import references, summarise, write_summary
+from sweep.records import Objective, Study
+from sweep.records.feasibility import violations
+from sweep.report.summary import write_summary
 from sweep.report.terminal.answer import print_study
 from sweep.report.terminal.objectives import constraint_sentence, print_objectives
 
@@ -29,7 +30,7 @@ def study(make_trial, tmp_path):
                 number, role="default" if number == 0 else None, score=row[0],
                 objective=objective, metrics={"valid": errors(*row), "test": errors(*row)},
             )  # fmt: skip
-        return summarise(tmp_path, "mine")
+        return Study.read(tmp_path, "mine")
 
     return make
 
@@ -50,9 +51,8 @@ def test_a_violation_is_a_multiple_of_the_default_above_the_limit():
 )
 def test_the_best_keeps_all_constraints(study, factor, kept, best):
     found = study(factor)
-    contents = [trial.content for trial in found.trials]
-    assert [content["number"] for content in feasible(contents)] == kept
-    assert best_of(contents)["number"] == best
+    assert [trial.number for trial in found.feasible] == kept
+    assert found.best.number == best
     assert found.references["best"].number == best
     assert constraint_sentence(found) == (
         f"constraints (forces error at most {factor:g} times that of the default weights) are "
@@ -83,28 +83,28 @@ def test_no_trial_keeps_a_constraint(study, capsys):
 def test_without_a_default_nothing_can_be_checked(study, make_trial, tmp_path):
     study(1.0)
     make_trial(0, role="default", state="FAILED", score=None, metrics={}, reason="not finite")
-    found = summarise(tmp_path, "mine")
+    found = Study.read(tmp_path, "mine")
     assert found.references["best"].number == 3
     assert "are not checked: trial 0" in constraint_sentence(found)
 
 
 def test_trials_of_before_there_were_constraints(study_folder):
-    found = summarise(study_folder, "mine")
-    assert references(found.trials)["best"].number == 2
+    found = Study.read(study_folder, "mine")
+    assert found.best.number == 2
     assert constraint_sentence(found) is None
 
 
 def test_what_is_no_constraint_is_none():
-    assert constraints_of({}) == {}
-    assert constraints_of({"objective": {"constraints": ["forces"]}}) == {}
-    assert constraints_of({"objective": {"constraints": {"forces": "1", "x": 1, "esps": 2}}}) == {
-        "esps": 2.0
-    }
+    given = {"metrics": ["forces"], "statistic": "rmse"}
+    assert Objective.read(given).constraints == {}
+    assert Objective.read({**given, "constraints": ["forces"]}).constraints == {}
+    constraints = {"forces": "1", "x": 1, "esps": 2}
+    assert Objective.read({**given, "constraints": constraints}).constraints == {"esps": 2.0}
 
 
 def test_the_front_is_printed_with_its_knee(study, make_trial, tmp_path, capsys):
     study(2.5, minimize=("energy", "forces"))
-    found = summarise(tmp_path, "mine")
+    found = Study.read(tmp_path, "mine")
     print_study(found)
     lines = capsys.readouterr().out.splitlines()
     table = lines[next(i for i, line in enumerate(lines) if "Pareto front of energy and" in line) :]
@@ -122,5 +122,5 @@ def test_the_front_is_printed_with_its_knee(study, make_trial, tmp_path, capsys)
 def test_one_objective_prints_no_front(study_folder, capsys):
     from sweep.console import make_console
 
-    print_objectives(make_console(), summarise(study_folder, "mine"))
+    print_objectives(make_console(), Study.read(study_folder, "mine"))
     assert capsys.readouterr().out == ""

@@ -1,9 +1,12 @@
 """Pareto fronts of any number of objectives, their knees, and the front of a study."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from sweep.records.front import front_of, knee, pareto_indices
+from sweep.records import Objective, State, Study, Trial
+from sweep.records.front import knee, pareto_indices
 
 
 def test_a_front_by_hand():
@@ -52,53 +55,47 @@ def test_three_objectives():
     assert knee(*points[:3].T) is None
 
 
-def content(number, energy, forces, *, role=None, state="COMPLETE", minimize=("energy", "forces"),
-            constraints=None):  # fmt: skip
-    return {
-        "number": number, "role": role, "state": state, "score": energy * forces,
-        "objective": {"minimize": list(minimize), "statistic": "mae",
-                      "constraints": constraints or {}},
-        "metrics": {"valid": {"mae_energy": energy, "mae_forces": forces, "rmse_energy": 0.0}},
-    }  # fmt: skip
-
-
 STUDY = [(0, 3.0, 3.0), (1, 1.0, 5.0), (2, 5.0, 1.0), (3, 1.5, 1.5), (4, 4.0, 4.0), (5, 0.1, 0.1)]
 
 
-def study(**more):
-    contents = [content(n, e, f, role="default" if n == 0 else None, **more) for n, e, f in STUDY]
-    contents[5]["state"] = "PRUNED"
-    return contents
+def study(minimize=("energy", "forces"), constraints=None, lacking=()):
+    """Six trials with errors of energy and forces; the last one was pruned."""
+    objective = Objective(("energy",), "mae", minimize=minimize, constraints=constraints or {})
+    trials = [
+        Trial(
+            Path(str(n)), n, State.PRUNED if n == 5 else State.COMPLETE, score=energy * forces,
+            role="default" if n == 0 else None, objective=objective,
+            results={"valid": {"mae_energy": None if n in lacking else energy,
+                               "mae_forces": forces, "rmse_energy": 0.0}},
+        )
+        for n, energy, forces in STUDY
+    ]  # fmt: skip
+    return Study("mine", Path(), tuple(trials))
 
 
 def test_the_front_of_a_study_of_two_objectives():
-    front = front_of(study())
-    assert [c["number"] for c, _ in front.trials] == [1, 3, 2]
+    front = study().front
+    assert [trial.number for trial, _ in front.trials] == [1, 3, 2]
     assert [values for _, values in front.trials] == [[1.0, 5.0], [1.5, 1.5], [5.0, 1.0]]
-    assert (front.minimize, front.knee) == (("energy", "forces"), 3)
+    assert (front.minimize, front.knee.number) == (("energy", "forces"), 3)
 
 
 def test_the_score_may_be_an_objective():
-    front = front_of(study(minimize=("score", "forces")))
-    assert [(c["number"], values[0]) for c, values in front.trials] == [(3, 2.25), (2, 5.0)]
+    front = study(minimize=("score", "forces")).front
+    assert [(t.number, values[0]) for t, values in front.trials] == [(3, 2.25), (2, 5.0)]
     assert front.knee is None
 
 
 def test_what_breaks_a_constraint_is_not_on_the_front():
-    front = front_of(study(constraints={"forces": 1.0, "energy": None}))
-    assert [c["number"] for c, _ in front.trials] == [3, 2]
+    front = study(constraints={"forces": 1.0}).front
+    assert [trial.number for trial, _ in front.trials] == [3, 2]
 
 
-@pytest.mark.parametrize("minimize", [["score"], ["energy"], None])
+@pytest.mark.parametrize("minimize", [("score",), ("energy",)])
 def test_a_study_of_one_objective_has_no_front(minimize):
-    contents = study()
-    for c in contents:
-        c["objective"]["minimize"] = minimize
-    assert front_of(contents) is None
-    assert front_of([]) is None
+    assert study(minimize=minimize).front is None
+    assert Study("empty", Path(), ()).front is None
 
 
 def test_a_trial_that_lacks_an_error_is_left_out():
-    contents = study()
-    contents[3]["metrics"]["valid"]["mae_energy"] = None
-    assert [c["number"] for c, _ in front_of(contents).trials] == [1, 0, 2]
+    assert [trial.number for trial, _ in study(lacking={3}).front.trials] == [1, 0, 2]

@@ -191,7 +191,7 @@ def test_the_environment_says_what_numbers_may_depend_on(tmp_path, monkeypatch):
 
 def test_recording_and_reports_import_no_torch():
     code = (
-        "import sys, sweep.records.writer, sweep.records.summary, sweep.report.terminal.answer, "
+        "import sys, sweep.records.writer, sweep.records.study, sweep.report.terminal.answer, "
         "sweep.report.figures.answer, sweep.report.finish; print('torch' in sys.modules)"
     )
     done = subprocess.run(

@@ -232,13 +232,13 @@ def test_the_rules_on_importance_are_silent_without_one(study):
         assert said(rule, c) == []
 
 
-def test_a_value_at_the_edge(study, make_journal, tmp_path):
+def test_a_value_at_the_edge(study, make_space, tmp_path):
     weights = [{"forces": w, "esps": 2.0} for w in (1.0, 10.0, 95.0)]
     errors = [{"forces": e} for e in (0.3, 0.2, 0.1)]
     c = study(*zip(weights, errors, strict=True))
     assert said(advice_search.at_the_edge, c) == []  # nobody knows how far was searched
     ranges = {"loss.forces.weight": (1.0, 100.0), "loss.esps.weight": (0.1, 100.0)}
-    make_journal(tmp_path / "mine", ranges)
+    make_space(tmp_path / "mine", ranges)
     (text,) = said(advice_search.at_the_edge, compare(read_sources([tmp_path / "mine"])[0]))
     assert text == (
         "The best value of the weight of forces, 95.0, lies at the upper end of its range (1 to "
@@ -248,8 +248,8 @@ def test_a_value_at_the_edge(study, make_journal, tmp_path):
     assert said(advice_search.at_the_edge, c) == []
 
 
-def test_values_on_which_the_best_agree(study, make_journal, tmp_path):
-    make_journal(tmp_path / "mine", {"loss.forces.weight": (0.01, 100.0)})
+def test_values_on_which_the_best_agree(study, make_space, tmp_path):
+    make_space(tmp_path / "mine", {"loss.forces.weight": (0.01, 100.0)})
     values = [100.0, 1.0, 2.0, 3.0, 0.01, 0.02]
     errors = [0.9, 0.1, 0.2, 0.3, 0.8, 0.7]
     c = study(*(({"forces": w}, {"forces": e}) for w, e in zip(values, errors, strict=True)))
@@ -366,7 +366,7 @@ def test_trainings_with_other_seeds(study, tmp_path, scores, level):
 def test_no_rule_stumbles(rule, big, study, tmp_path, make_trial):
     """Over a whole study, single trials, one trial, one that lacks everything, none at all."""
     rule(big)
-    folders = [trial.folder for trial in big.source.study.trials[:4]]
+    folders = [trial.folder for trial in list(big.source.study)[:4]]
     rule(compare(read_sources(folders)[0]))
     rule(study(({}, {"forces": 0.1})))
     bare = make_trial(9, metrics={}, stages=[], params={})
@@ -388,7 +388,7 @@ def test_the_answer_comes_first(big):
 
 
 def test_single_trials_are_called_by_their_folders(big):
-    folders = [trial.folder for trial in big.source.study.trials[:4]]
+    folders = [trial.folder for trial in list(big.source.study)[:4]]
     c = compare(read_sources(folders)[0])
     (text,) = said(advice_errors.gain, c)
     label = c.source.label(c.best)

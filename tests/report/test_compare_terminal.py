@@ -6,6 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
+from sweep.records.weights_file import loss_block
 from sweep.report.comparison.comparison import compare
 from sweep.report.comparison.sources import read_sources
 from sweep.report.terminal.comparison import clean, show_comparisons
@@ -53,7 +54,7 @@ def test_balance_advice_and_weights(big):
     assert "before you rely on it:" in text
     assert "what the numbers say:" in text
     assert f"the best weights, trial {big.source.label(big.best)}:" in text
-    for line in big.best.loss_block().splitlines():
+    for line in loss_block(big.best.stages).splitlines():
         assert f"    {line}" in text
 
 

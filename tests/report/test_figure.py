@@ -6,7 +6,7 @@ import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from sweep.records.summary import summarise
+from sweep.records import Study
 from sweep.report.figures.answer import draw_comparison
 from sweep.report.figures.palette import COLOURS
 
@@ -21,7 +21,7 @@ def draw(monkeypatch, folder):
         return save(self, *args, **kwargs)
 
     monkeypatch.setattr(Figure, "savefig", keep)
-    draw_comparison(summarise(folder, "mine"))
+    draw_comparison(Study.read(folder, "mine"))
     return drawn[0].axes
 
 
@@ -107,5 +107,5 @@ def test_more_terms_than_colours_are_all_drawn(make_trial, tmp_path, monkeypatch
 
 def test_without_a_default_there_is_nothing_to_compare_with(make_trial, tmp_path):
     make_trial(0)
-    draw_comparison(summarise(tmp_path, "mine"))
+    draw_comparison(Study.read(tmp_path, "mine"))
     assert not (tmp_path / "comparison.png").exists()

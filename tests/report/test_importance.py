@@ -5,6 +5,7 @@ import optuna
 import pandas as pd
 import pytest
 
+from sweep.records import Dimension, Study
 from sweep.report.comparison.importance import MIN_TRIALS, importances, search_space
 
 KEYS = ["loss.a.weight", "loss.b.weight"]
@@ -37,12 +38,14 @@ def test_the_weight_that_decides_is_found():
 
 def test_it_is_optunas_own_number():
     table = make_table()
-    space = {key: optuna.distributions.FloatDistribution(0.01, 1000, log=True) for key in KEYS}
+    space = {key: Dimension("float", low=0.01, high=1000, log=True) for key in KEYS}
+    optunas = {key: optuna.distributions.FloatDistribution(0.01, 1000, log=True) for key in KEYS}
     study = optuna.create_study()
     for _, row in table.iterrows():
         params = {key: row[f"param.{key}"] for key in KEYS}
+        value = row["valid.forces"]
         study.add_trial(
-            optuna.trial.create_trial(params=params, distributions=space, value=row["valid.forces"])
+            optuna.trial.create_trial(params=params, distributions=optunas, value=value)
         )
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
     expected = optuna.importance.get_param_importances(study, evaluator=evaluator)
@@ -78,24 +81,32 @@ def test_words_and_constants_as_values():
     assert np.isnan(result.loc["kind", "correlation"])
 
 
-def test_the_space_is_that_of_the_journal(tmp_path, make_journal):
-    make_journal(tmp_path, dict.fromkeys(KEYS, (0.01, 1000.0)))
-    space = search_space(tmp_path, make_table(), KEYS)
+@pytest.fixture
+def space_of(tmp_path, make_trial):
+    """The known search space of a study with one trial at ``value`` of every key."""
+
+    def read(value=1.0):
+        make_trial(0, params=dict.fromkeys(KEYS, value))
+        return search_space(Study.read(tmp_path), KEYS)
+
+    return read
+
+
+def test_the_space_is_that_of_the_record(tmp_path, make_space, space_of):
+    make_space(tmp_path, dict.fromkeys(KEYS, (0.01, 1000.0)))
+    space = space_of()
     for key in KEYS:
         assert (space[key].low, space[key].high, space[key].log) == (0.01, 1000.0, True)
+    assert space_of(5000.0) == {}  # the trial is of another search
 
 
-def test_a_journal_that_is_torn_or_of_another_space(tmp_path, make_journal):
-    path = tmp_path / "study.journal"
+def test_a_study_of_before_there_was_a_record_tells_it_through_optuna(
+    tmp_path, make_journal, space_of
+):
     make_journal(tmp_path, dict.fromkeys(KEYS, (0.01, 1000.0)))
-    text = path.read_text()
-    path.write_text('{"distribution": tor\n' + '{"distribution": 1}\n' + text[:-40])
-    space = search_space(tmp_path, make_table(), KEYS)
-    assert space[KEYS[0]].low == 0.01
+    assert space_of()[KEYS[0]].high == 1000.0
+    path = tmp_path / "study.journal"
+    path.write_text('{"distribution": tor\n' + path.read_text())
+    assert space_of() == {}
     path.unlink()
-    make_journal(
-        tmp_path, dict.fromkeys(KEYS, (50.0, 1000.0))
-    )  # the trials' values do not lie in it
-    assert search_space(tmp_path, make_table(), KEYS) == {}
-    path.unlink()
-    assert search_space(tmp_path, make_table(), KEYS) == {}
+    assert space_of() == {}

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from sweep.quantities import QUANTITIES
+from sweep.records.weights_file import loss_block
 from sweep.report.comparison.comparison import compare
 from sweep.report.comparison.data_files import csv_files, data_tables
 from sweep.report.comparison.sources import read_sources
@@ -173,7 +174,7 @@ def test_the_answer_stands_at_the_top(page):
     best = comparison.source.label(comparison.best)
     begin = text[: text.index("<h2>Trials</h2>")]
     assert f"Trial {best} has the lowest score" in begin
-    assert html.escape(comparison.best.loss_block(), quote=False) in html.unescape(begin)
+    assert html.escape(loss_block(comparison.best.stages), quote=False) in html.unescape(begin)
     assert "python -m sweep.export outputs/mine --format mace_scf" in begin
     rows = Tables(begin).rows("data")
     forces = [row for row in rows if row[""][1] == "forces" and row["data"][1] == "validation"]

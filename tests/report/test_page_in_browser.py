@@ -18,6 +18,7 @@ import time
 import pandas as pd
 import pytest
 
+from sweep.records.weights_file import loss_block
 from sweep.report.comparison.comparison import compare
 from sweep.report.comparison.data_files import csv_files
 from sweep.report.comparison.sources import read_sources
@@ -284,7 +285,7 @@ def test_the_weights_can_be_copied(browser, page):
         "Copied", "Press Ctrl+C",
     )  # fmt: skip
     shown = browser.run("document.getElementById('s0-block').textContent")
-    assert shown == comparison.best.loss_block()
+    assert shown == loss_block(comparison.best.stages)
 
 
 def test_the_data_can_be_saved(browser, page, tmp_path):

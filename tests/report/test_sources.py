@@ -10,9 +10,9 @@ from sweep.report.comparison.sources import SINGLE, distinct_names, read_sources
 
 def test_a_study(big_study):
     (source,) = read_sources([big_study])
-    assert (source.name, source.is_study, len(source.study.trials)) == ("mine", True, 17)
+    assert (source.name, source.is_study, len(source.study)) == ("mine", True, 17)
     assert source.label(source.baseline) == "0"
-    assert source.sentence_name(source.study.trials[3]) == "trial 3"
+    assert source.sentence_name(source.study[3]) == "trial 3"
 
 
 def test_several_studies_and_single_trials(big_study, make_study, make_trial):
@@ -25,7 +25,7 @@ def test_several_studies_and_single_trials(big_study, make_study, make_trial):
     assert all(name.endswith("/mine") for name in names[:2])
     single = sources[2]
     assert single.name == SINGLE
-    assert [single.label(trial) for trial in single.study.trials] == ["0004", "0000"]
+    assert [single.label(trial) for trial in single.study] == ["0004", "0000"]
     assert single.baseline.folder == trials[0]
     assert single.study.references.keys() == {"best"}
 
@@ -66,7 +66,7 @@ def test_a_single_trial_that_is_damaged(make_trial):
     folder = make_trial(0)
     (folder / "trial.json").write_text("{")
     (source,) = read_sources([folder])
-    assert source.study.trials == []
+    assert list(source.study) == []
     assert list(source.study.unreadable) == [folder]
 
 

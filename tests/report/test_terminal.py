@@ -2,7 +2,9 @@
 
 import re
 
-from sweep.records.summary import summarise, write_summary
+from sweep.records import Study
+from sweep.records.weights_file import loss_block
+from sweep.report.summary import write_summary
 from sweep.report.terminal.answer import print_study, print_trial
 
 
@@ -17,7 +19,7 @@ def cells(text, row):
 
 
 def test_errors_in_natural_units_and_their_change(study_folder, capsys):
-    print_study(summarise(study_folder, "mine"))
+    print_study(Study.read(study_folder, "mine"))
     out = capsys.readouterr().out
     assert "study mine: 6 trials (3 complete, 1 failed, 1 pruned, 1 running)" in out
     assert cells(out, "energy") == [
@@ -35,20 +37,20 @@ def test_errors_in_natural_units_and_their_change(study_folder, capsys):
 
 
 def test_the_balance_and_the_weights(study_folder, capsys):
-    print_study(summarise(study_folder, "mine"))
+    print_study(Study.read(study_folder, "mine"))
     out = capsys.readouterr().out
     assert cells(out, "forces")[1] == ["forces"] + ["100   54.5%"] * 3
     assert cells(out, "esps") == [["esps"] + ["2   18.2%"] * 3]
     assert cells(out, "dominant") == [["dominant"] + ["forces"] * 3]
     assert cells(out, "starved (below 1 %)")[0][1:] == ["none"] * 3
     assert cells(out, "effective number of terms")[0][1:] == ["2.7 of 3"] * 3
-    best = summarise(study_folder, "mine").references["best"]
-    block = "".join(f"    {line}\n" for line in best.loss_block().splitlines())
+    best = Study.read(study_folder, "mine").references["best"]
+    block = "".join(f"    {line}\n" for line in loss_block(best.stages).splitlines())
     assert f"best weights, trial 2:\n\n{block}" in out
 
 
 def test_where_everything_lies(study_folder, capsys):
-    study = summarise(study_folder, "mine")
+    study = Study.read(study_folder, "mine")
     print_study(study)
     before = capsys.readouterr().out
     assert f"everything lies in {study_folder}" in before.replace("\n", "")
@@ -66,7 +68,7 @@ def test_where_everything_lies(study_folder, capsys):
 def test_a_study_without_a_complete_trial(make_trial, tmp_path, capsys):
     make_trial(0, role="default", state="STOPPED")
     (make_trial(1) / "trial.json").write_text("{")
-    print_study(summarise(tmp_path, "mine"))
+    print_study(Study.read(tmp_path, "mine"))
     out = capsys.readouterr().out
     assert "1 trials (1 stopped)" in out
     assert "left out: " in out
@@ -90,7 +92,7 @@ def test_a_training_that_recorded_nothing(tmp_path, capsys):
 def test_a_term_that_only_one_loss_has(make_trial, tmp_path, capsys):
     make_trial(0, role="default")
     make_trial(1, factor=0.5, loss={"forces": {"weight": 3.0}})
-    print_study(summarise(tmp_path, "mine"))
+    print_study(Study.read(tmp_path, "mine"))
     out = capsys.readouterr().out
     assert cells(out, "esps") == [["esps", "2   18.2%", "-"]]
     assert cells(out, "forces")[1] == ["forces", "100   54.5%", "3  100.0%"]

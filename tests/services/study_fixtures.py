@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sweep.files import write_json
+from sweep.records import Dimension, Objective, StudyRecord
 from sweep.records.writer import TrialRecord
 from sweep.report.comparison.comparison import Comparison, compare
 from sweep.report.comparison.sources import read_sources
@@ -176,6 +177,14 @@ def write_journal(study: Path, ranges: dict[str, tuple[float, float]]) -> None:
         trial.suggest_float(key, low, high, log=True)
 
 
+def write_space(study: Path, ranges: dict[str, tuple[float, float]]) -> None:
+    """The ``study.json`` of a study that searches weights on a logarithmic scale."""
+    study.mkdir(parents=True, exist_ok=True)
+    space = {key: Dimension("float", low, high, log=True) for key, (low, high) in ranges.items()}
+    objective = Objective(("energy", "forces", "esps"))
+    StudyRecord(study.name, objective, space).write(study)
+
+
 def write_study(study: Path, n_trials: int = 14, terms: tuple[str, ...] = TERMS) -> Path:
     """Forces get better and the energy gets worse with the weight of the first term.
 
@@ -183,7 +192,7 @@ def write_study(study: Path, n_trials: int = 14, terms: tuple[str, ...] = TERMS)
     and running.
     """
     ranges = {f"loss.{name}.weight": (0.1, 10.0) for name in terms[1:]}
-    write_journal(study, {f"loss.{terms[0]}.weight": (0.01, 1000.0), **ranges})
+    write_space(study, {f"loss.{terms[0]}.weight": (0.01, 1000.0), **ranges})
     for number in range(n_trials):
         rng = np.random.default_rng(100 + number)
         weights = {name: float(rng.uniform(0.5, 2.0)) for name in terms}
@@ -223,6 +232,12 @@ def big(big_study: Path) -> Comparison:
 def make_journal() -> Callable[..., None]:
     """:func:`write_journal`."""
     return write_journal
+
+
+@pytest.fixture(scope="session")
+def make_space() -> Callable[..., None]:
+    """:func:`write_space`."""
+    return write_space
 
 
 @pytest.fixture

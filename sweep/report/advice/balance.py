@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from sweep.numbers import count, number, percent, percent_range, sentence, signed
 from sweep.records.balance import STARVED_SHARE
 from sweep.report.advice.base import Advice, best_trials, joined, n_best_words, subject
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import metric_of
-from sweep.report.numbers import count, number, percent, percent_range, sentence, signed
 
 __all__ = ["conflicts", "dominating_terms", "parallel_terms", "raised_terms", "starved_terms"]
 

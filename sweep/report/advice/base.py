@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from sweep.numbers import count
 from sweep.report.comparison.comparison import Comparison
-from sweep.report.numbers import count
 
 __all__ = ["LEVELS", "Advice", "best_trials", "joined", "n_best_words", "subject"]
 
@@ -48,7 +48,7 @@ def subject(comparison: Comparison, label: object) -> str:
     """A trial in a sentence, with what is special about it: ``trial 0 (the default weights)``."""
     trial = comparison.trial_of[str(label)]
     name = comparison.source.sentence_name(trial)
-    role = trial.content.get("role") if comparison.source.is_study else None
+    role = trial.role if comparison.source.is_study else None
     return f"{name} (the {role} weights)" if role in ("default", "balanced") else name
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
+from sweep.numbers import change, number, percent, sentence, signed
 from sweep.report.advice.base import Advice, joined, subject
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import metric_of
-from sweep.report.numbers import change, number, percent, sentence, signed
 
 __all__ = ["balanced_weights", "close_call", "gain", "test_set", "worse_metrics"]
 
@@ -141,16 +141,17 @@ def close_call(c: Comparison) -> list[Advice]:
 
 def balanced_weights(c: Comparison) -> list[Advice]:
     """How far the gradient-balanced weights get without any search."""
-    references = c.source.study.references
-    if not {"default", "balanced", "best"} <= references.keys():
+    study = c.source.study
+    default, balanced, best = study.default, study.balanced, study.best
+    if default is None or balanced is None or best is None:
         return []
-    default, balanced, best = (references[role] for role in ("default", "balanced", "best"))
-    if best.folder in (default.folder, balanced.folder) or not balanced.score < default.score:
+    scores = [trial.score or math.nan for trial in (default, balanced, best)]
+    if best.folder in (default.folder, balanced.folder) or not scores[1] < scores[0]:
         return []
-    part = math.log(default.score / balanced.score) / math.log(default.score / best.score)
+    part = math.log(scores[0] / scores[1]) / math.log(scores[0] / scores[2])
     text = (
         f"The balanced weights ({c.source.sentence_name(balanced)}), which need no search, reach a "
-        f"score of {number(balanced.score)}: {percent(part)} of the way from default to best "
+        f"score of {number(scores[1])}: {percent(part)} of the way from default to best "
         "(on a logarithmic scale)."
     )
     return [Advice("balanced_weights", "hint", text)]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sweep.numbers import count, number, percent, sentence
 from sweep.report.advice.base import Advice, best_trials, joined, n_best_words
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.names import metric_of, weight_term
-from sweep.report.numbers import count, number, percent, sentence
 
 __all__ = [
     "at_the_edge",
@@ -65,8 +64,8 @@ def range_of_the_best(c: Comparison) -> list[Advice]:
     found = []
     for key, space in c.space.items():
         values = pd.to_numeric(best[f"param.{key}"], errors="coerce")
-        if values.notna().all() and not _single(space):
-            low, high = _position(space, values.min()), _position(space, values.max())
+        if values.notna().all() and space.is_range:
+            low, high = space.position(values.min()), space.position(values.max())
             if high - low <= _NARROW:
                 found.append(
                     (
@@ -92,9 +91,9 @@ def at_the_edge(c: Comparison) -> list[Advice]:
     found = []
     for key, space in c.space.items():
         value = c.value(label, f"param.{key}")
-        if math.isnan(value) or _single(space) or importance.get(key, 1.0) < _IDLE:
+        if math.isnan(value) or not space.is_range or importance.get(key, 1.0) < _IDLE:
             continue
-        position = _position(space, value)
+        position = space.position(value)
         if min(position, 1 - position) <= _EDGE:
             end = "lower" if position < 0.5 else "upper"
             found.append(
@@ -111,7 +110,7 @@ def idle_weights(c: Comparison) -> list[Advice]:
     """Searched keys that hardly decide about any metric of the objective."""
     if c.importances.empty or c.best is None:
         return []
-    wanted = {"score", *c.best.content["objective"]["metrics"]}
+    wanted = {"score", *(c.best.objective.metrics if c.best.objective else ())}
     rows = c.importances[c.importances["metric"].isin(wanted)]
     largest = rows.sort_values("importance").groupby("parameter").tail(1).set_index("parameter")
     score = _of_score(c).set_index("parameter")["importance"]
@@ -200,14 +199,14 @@ def several_objectives(c: Comparison) -> list[Advice]:
     if c.front is None:
         return []
     names = joined([metric_of(key).title for key in c.front.minimize])
-    numbers = [str(content["number"]) for content, _ in c.front.trials]
+    numbers = [str(trial.number) for trial, _ in c.front.trials]
     shown = ", ".join(numbers[:_N_FRONT]) + (", ..." if len(numbers) > _N_FRONT else "")
     text = (
         f"The search minimises {names}. {sentence(count(len(numbers), 'trial'))} that no other "
         f"beats in all of them: {shown}."
     )
     if c.front.knee is not None:
-        text += f" The best compromise, at the knee of this front, is trial {c.front.knee}."
+        text += f" The best compromise, at the knee of this front, is trial {c.front.knee.number}."
     return [Advice("several_objectives", "answer", text)]
 
 
@@ -244,15 +243,3 @@ def _name(c: Comparison, key: str) -> str:
     """A searched key in a sentence."""
     prefix = "the weight of " if weight_term(key) is not None else ""
     return f"{prefix}{c.parameters[key]}"
-
-
-def _single(space: Any) -> bool:
-    """Whether a distribution has no ends to speak of."""
-    return not hasattr(space, "low") or space.single()
-
-
-def _position(space: Any, value: float) -> float:
-    """Where a value lies in its range, from 0 to 1."""
-    if space.log:
-        return math.log(value / space.low) / math.log(space.high / space.low)
-    return float((value - space.low) / (space.high - space.low))

@@ -10,10 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from sweep.records import Dimension, Trial
 from sweep.records.balance import Balance
-from sweep.records.confirmation import Confirmation, read_confirmation
-from sweep.records.front import Front, front_of
-from sweep.records.summary import TrialSummary
+from sweep.records.front import Front
 from sweep.report.comparison.history import (
     choose_trials,
     conflict_table,
@@ -25,6 +24,7 @@ from sweep.report.comparison.pareto import pareto_fronts, strongest_trade_off
 from sweep.report.comparison.sources import Source
 from sweep.report.comparison.trial_table import parameter_keys, share_table, trial_table
 from sweep.report.comparison.what_if import WhatIf, what_if, what_if_table
+from sweep.report.confirmation import Confirmation, read_confirmation
 from sweep.report.names import short_names
 
 __all__ = ["Comparison", "compare"]
@@ -51,9 +51,9 @@ class Comparison:
     what_if: list[WhatIf]
 
     @property
-    def best(self) -> TrialSummary | None:
+    def best(self) -> Trial | None:
         """The ranked trial with the smallest score."""
-        return self.source.study.references.get("best")
+        return self.source.best
 
     @property
     def complete(self) -> pd.DataFrame:
@@ -73,8 +73,7 @@ class Comparison:
     @cached_property
     def front(self) -> Front | None:
         """The front of a study of several objectives."""
-        study = self.source.study
-        return front_of([t.content for t in study.trials]) if self.source.is_study else None
+        return self.source.study.front
 
     @property
     def trade_off(self) -> tuple[str, str] | None:
@@ -86,12 +85,12 @@ class Comparison:
     @cached_property
     def confirmation(self) -> Confirmation | None:
         """What trainings with other seeds say, None if there are none."""
-        return read_confirmation(self.source.study.folder) if self.source.is_study else None
+        return read_confirmation(self.source.study) if self.source.is_study else None
 
     @cached_property
-    def trial_of(self) -> dict[str, TrialSummary]:
+    def trial_of(self) -> dict[str, Trial]:
         """Trials by label."""
-        return {self.source.label(trial): trial for trial in self.source.study.trials}
+        return {self.source.label(trial): trial for trial in self.source.study}
 
     @cached_property
     def rows(self) -> dict[str, dict[str, Any]]:
@@ -117,11 +116,9 @@ class Comparison:
         return short_names(parameter_keys(self.trials))
 
     @cached_property
-    def space(self) -> dict[str, Any]:
-        """The Optuna distributions of the searched keys, where the study's journal tells them."""
-        keys = list(self.parameters)
-        known = self.complete.dropna(subset=[f"param.{key}" for key in keys])
-        return search_space(self.source.study.folder, known, keys) if keys else {}
+    def space(self) -> dict[str, Dimension]:
+        """The values among which every key is searched, where the study tells them."""
+        return search_space(self.source.study, list(self.parameters))
 
     @cached_property
     def importances(self) -> pd.DataFrame:

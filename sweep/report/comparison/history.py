@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweep.errors import DamagedRecordError, InputError, unknown
+from sweep.records import Trial
 from sweep.records.breakdown import evolution
-from sweep.records.summary import TrialSummary
 from sweep.report.comparison.sources import Source
 
 __all__ = ["choose_trials", "conflict_table", "evolution_table", "gradient_table"]
@@ -119,12 +119,12 @@ def conflict_table(source: Source, labels: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["trial", "epoch", "term", "other", "cosine"])
 
 
-def _trials(source: Source, labels: Sequence[str]) -> list[tuple[str, TrialSummary]]:
-    by_label = {source.label(trial): trial for trial in source.study.trials}
+def _trials(source: Source, labels: Sequence[str]) -> list[tuple[str, Trial]]:
+    by_label = {source.label(trial): trial for trial in source.study}
     return [(label, by_label[label]) for label in labels]
 
 
-def _gradients(trial: TrialSummary) -> pd.DataFrame | None:
+def _gradients(trial: Trial) -> pd.DataFrame | None:
     """The table of a trial, None if there is none that can be read."""
     try:
         data: pd.DataFrame = pq.read_table(

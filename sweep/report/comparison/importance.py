@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,18 +9,17 @@ from typing import Any
 
 import pandas as pd
 
+from sweep.records import Dimension, Study
 from sweep.report.comparison.trial_table import metric_keys, parameter_keys
 
 __all__ = ["MIN_TRIALS", "importances", "search_space"]
 
 MIN_TRIALS = 8  # with fewer complete trials the density estimates of PED-ANOVA mean nothing
 _TOP_TRIALS = 5  # as many must lie in the top quantile, by the recommendation of its authors
-_SET_TRIAL_PARAM = 5  # operation code in Optuna's journal
 _COLUMNS = ["metric", "parameter", "importance", "correlation", "n_trials"]
-_MAX_LINES = 5000  # of a journal; trial 0, which sets every key, stands at its beginning
 
 
-def importances(table: pd.DataFrame, space: Mapping[str, Any]) -> pd.DataFrame:
+def importances(table: pd.DataFrame, space: Mapping[str, Dimension]) -> pd.DataFrame:
     """Importance of every searched key for every validation metric, over the complete trials.
 
     PED-ANOVA compares how the best quarter or so of the trials (at least five, at most half) is
@@ -30,7 +28,7 @@ def importances(table: pd.DataFrame, space: Mapping[str, Any]) -> pd.DataFrame:
 
     Args:
         table: Table of the trials.
-        space: Distributions of searched keys; those of other keys are as wide as their values.
+        space: The values among which keys are searched; of other keys those that occur.
 
     Returns:
         Columns ``metric``, ``parameter``, ``importance`` (they add up to 1 for each metric),
@@ -41,12 +39,13 @@ def importances(table: pd.DataFrame, space: Mapping[str, Any]) -> pd.DataFrame:
     complete = table[table["state"] == "COMPLETE"].dropna(subset=[f"param.{k}" for k in keys])
     if not keys or len(complete) < MIN_TRIALS:
         return pd.DataFrame(columns=_COLUMNS)
-    space = {
-        key: space.get(key) or _inferred([_plain(v) for v in complete[f"param.{key}"]])
-        for key in keys
+    from sweep.search.dimensions import to_distribution
+
+    distributions = {
+        key: to_distribution(space.get(key) or _inferred(complete[f"param.{key}"])) for key in keys
     }
     columns = {key: f"valid.{key}" for key in metric_keys(table)}
-    study = _study(complete, keys, space, [c for c in columns.values() if c in complete])
+    study = _study(complete, keys, distributions, [c for c in columns.values() if c in complete])
     rows = []
     for metric, column in columns.items():
         known = complete.dropna(subset=[column]) if column in complete else complete.iloc[:0]
@@ -68,19 +67,49 @@ def importances(table: pd.DataFrame, space: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def search_space(folder: Path, table: pd.DataFrame, keys: Sequence[str]) -> dict[str, Any]:
-    """The Optuna distribution of every key that the study's journal tells.
+def search_space(study: Study, keys: Sequence[str]) -> dict[str, Dimension]:
+    """The values among which every key was searched, as far as that is known.
 
     Args:
-        folder: Folder of the study.
-        table: Trials; a distribution that does not hold all their values is of another search.
-        keys: The searched keys.
+        study: The study; one of a version that wrote no ``study.json`` is asked through Optuna.
+        keys: The searched keys; one whose values do not all lie in its range is left out.
     """
+    space = study.space or _from_optuna(study.folder)
     return {
-        key: distribution
-        for key, distribution in _from_journal(folder / "study.journal", set(keys)).items()
-        if all(_contains(distribution, _plain(value)) for value in table[f"param.{key}"])
+        key: space[key]
+        for key in keys
+        if key in space
+        and all(space[key].holds(t.params[key]) for t in study.complete if key in t.params)
     }
+
+
+def _from_optuna(folder: Path) -> dict[str, Dimension]:
+    """The search space as the trials of a journal tell it through Optuna's own reader."""
+    path = folder / "study.journal"
+    if not path.is_file():
+        return {}
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    from sweep.search.dimensions import to_dimension
+
+    space: dict[str, Dimension] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            storage = JournalStorage(JournalFileBackend(str(path)))
+            trials = [
+                trial
+                for study in storage.get_all_studies()
+                if not study.study_name.endswith(".confirm")
+                for trial in storage.get_all_trials(study._study_id, deepcopy=False)
+            ]
+        except Exception:  # a damaged journal: reports say less without the ranges
+            return {}
+    for trial in trials:
+        for key, distribution in trial.distributions.items():
+            space.setdefault(key, to_dimension(distribution))
+    return space
 
 
 def _study(
@@ -121,45 +150,14 @@ def _ped_anova(study: Any, column: str, n_trials: int) -> dict[str, float]:
     return {key: float(value) for key, value in found.items()}
 
 
-def _from_journal(path: Path, keys: set[str]) -> dict[str, Any]:
-    """Distributions as the first trials of a study recorded them."""
-    from optuna.distributions import json_to_distribution
-
-    found: dict[str, Any] = {}
-    try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for _, line in zip(range(_MAX_LINES), lines, strict=False):
-                if '"distribution"' not in line:
-                    continue
-                try:
-                    record = json.loads(line)
-                    if record["op_code"] == _SET_TRIAL_PARAM and record["param_name"] in keys:
-                        name = record["param_name"]
-                        found.setdefault(name, json_to_distribution(record["distribution"]))
-                except (ValueError, KeyError, TypeError):  # a torn or foreign line
-                    continue
-                if len(found) == len(keys):
-                    break
-    except OSError:
-        return {}
-    return found
-
-
 def _plain(value: Any) -> Any:
     """A value without numpy's type; Optuna asks for Python's own."""
     return value.item() if hasattr(value, "item") else value
 
 
-def _contains(distribution: Any, value: Any) -> bool:
-    try:
-        return bool(distribution._contains(distribution.to_internal_repr(value)))
-    except (ValueError, TypeError):
-        return False
-
-
-def _inferred(values: list[Any]) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
+def _inferred(column: pd.Series) -> Dimension:
+    """A range as wide as the values."""
+    values = [_plain(value) for value in column]
     if all(isinstance(value, int | float) and type(value) is not bool for value in values):
-        return FloatDistribution(min(values), max(values), log=min(values) > 0)
-    return CategoricalDistribution(sorted(set(values), key=str))
+        return Dimension("float", min(values), max(values), log=min(values) > 0)
+    return Dimension("choice", choices=tuple(sorted(set(values), key=str)))

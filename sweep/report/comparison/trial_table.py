@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sweep.quantities import QUANTITIES
-from sweep.records.summary import TrialSummary
+from sweep.records import State
 from sweep.report.comparison.sources import Source
 from sweep.report.names import SPLITS, metric_of
 
 __all__ = ["metric_keys", "parameter_keys", "share_table", "trial_table"]
-
-_ORDER = ("COMPLETE", "RUNNING", "PRUNED", "STOPPED", "FAILED")
 
 
 def metric_keys(table: pd.DataFrame) -> list[str]:
@@ -40,12 +32,17 @@ def trial_table(source: Source) -> pd.DataFrame:
     ``n_terms``, ``dominant``, ``dominant_share``, ``starved``; ``epochs`` (trained so far),
     ``planned_epochs``, ``seconds``, ``folder``. A column that no trial has is left out.
     """
-    rows = [_row(source, trial) for trial in source.study.trials]
-    table = pd.DataFrame(rows)
-    if table.empty:
+    frame = source.study.trials
+    if frame.empty:
         return pd.DataFrame(columns=["label", "number", "role", "state", "rank"]).set_index("label")
+    table = frame.drop(columns=[c for c in frame if str(c).startswith(("weight.", "share."))
+                                or c == "score"])  # fmt: skip
+    table = table.assign(label=[source.label(trial) for trial in source.study])
+    for name in (c for c in map(str, table.columns) if c.split(".")[0] in SPLITS):
+        table[name] = table[name].astype(float) * metric_of(name.partition(".")[2]).factor
     unranked = table["label"].isin(source.unranked)
-    table = table.assign(order=table["state"].map(_ORDER.index) + 0.5 * unranked)
+    order = table["state"].map(list(State).index) + 0.5 * unranked
+    table = table.assign(order=order).reset_index()
     by = [name for name in ("order", "valid.score", "number") if name in table]
     table = table.sort_values(by, kind="stable").set_index("label")
     ranked = table.pop("order") == 0
@@ -72,12 +69,12 @@ def share_table(source: Source, order: list[str]) -> pd.DataFrame:
         Columns ``trial``, ``stage``, ``stage_name``, ``epoch``, ``term``, ``weight``, ``raw``,
         ``share``, ``starved`` and ``dominating``.
     """
-    by_label = {source.label(trial): trial for trial in source.study.trials}
+    by_label = {source.label(trial): trial for trial in source.study}
     rows = [
         {
             "trial": label,
             "stage": stage,
-            "stage_name": stage_name(by_label[label], stage),
+            "stage_name": by_label[label].stage_name(stage),
             "epoch": balance.epoch,
             "term": term,
             "weight": balance.weights[term],
@@ -94,87 +91,3 @@ def share_table(source: Source, order: list[str]) -> pd.DataFrame:
     columns = ["trial", "stage", "stage_name", "epoch", "term", "weight", "raw", "share",
                "starved", "dominating"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
-
-
-def stage_name(trial: TrialSummary, stage: int) -> str:
-    """The name of a stage, its number if the trial does not tell."""
-    stages = trial.content["stages"]
-    name = stages[stage].get("name") if 0 <= stage < len(stages) else None
-    return str(name) if name else f"stage {stage}"
-
-
-def planned_epochs(trial: TrialSummary) -> int | None:
-    """Number of epochs of a whole training, None if the trial does not tell."""
-    ends = [stage.get("end") for stage in trial.content["stages"]]
-    return ends[-1] + 1 if ends and type(ends[-1]) is int else None
-
-
-def _row(source: Source, trial: TrialSummary) -> dict[str, Any]:
-    role = str(trial.content.get("role") or "") if source.is_study else ""
-    best = source.study.references.get("best")
-    roles = [role] if role in ("default", "balanced") else []
-    if best is not None and best.folder == trial.folder:
-        roles.append("best")
-    row: dict[str, Any] = {
-        "label": source.label(trial),
-        "number": trial.number,
-        "role": ", ".join(roles),
-        "state": trial.state,
-        "reason": _reason(source, trial),
-    }
-    statistic = trial.content.get("objective", {}).get("statistic", "rmse")
-    metrics, epochs = _metrics(trial)
-    for split in SPLITS:
-        for key in ("score", *QUANTITIES):
-            value = metrics.get(split, {}).get(key if key == "score" else f"{statistic}_{key}")
-            if value is not None and math.isfinite(value):
-                row[f"{split}.{key}"] = value * metric_of(key).factor
-    score = trial.content.get("score")
-    if score is not None:
-        row.setdefault("valid.score", float(score))
-    row |= {f"param.{key}": value for key, value in trial.content["params"].items()}
-    balance = trial.balance
-    if balance is not None:
-        row |= {
-            "effective_terms": balance.effective_terms,
-            "n_terms": len(balance.active),
-            "dominant": balance.dominant,
-            "dominant_share": balance.shares[balance.dominant],
-            "starved": ", ".join(balance.starved),
-        }
-    row |= {
-        "epochs": epochs,
-        "planned_epochs": planned_epochs(trial),
-        "seconds": trial.content.get("seconds"),
-        "folder": str(trial.folder),
-    }
-    return row
-
-
-def _reason(source: Source, trial: TrialSummary) -> str:
-    """Why a trial failed, is not ranked or lacks its balance."""
-    unranked = source.unranked.get(source.label(trial), "")
-    return "; ".join(
-        str(word) for word in (trial.content["reason"], unranked, trial.damage) if word
-    )
-
-
-def _metrics(trial: TrialSummary) -> tuple[dict[str, Any], int | None]:
-    """Metrics by split and epochs trained; of a running trial those of its last evaluation."""
-    metrics, epochs = trial.content["metrics"], trial.content.get("epochs_trained")
-    if metrics and epochs is not None:
-        return metrics, epochs
-    last = last_evaluation(trial.folder)
-    if last is None:
-        return metrics, epochs
-    return metrics or {"valid": last}, int(last["epoch"]) + 1
-
-
-def last_evaluation(folder: Path) -> dict[str, Any] | None:
-    """The last validation of a trial, None if there is none that can be read."""
-    try:
-        table = pq.read_table(folder / "metrics.parquet", use_threads=False)
-        rows = [row for row in table.to_pylist() if row["split"] == "valid"]
-        return rows[-1] if rows and type(rows[-1]["epoch"]) is int else None
-    except (pa.ArrowException, OSError, ValueError, KeyError):
-        return None

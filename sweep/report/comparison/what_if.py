@@ -71,7 +71,7 @@ def what_if(source: Source, labels: Sequence[str], weights: Mapping[str, float])
     Raises:
         InputError: if no trial has a term of that name.
     """
-    trials = {source.label(trial): trial for trial in source.study.trials}
+    trials = {source.label(trial): trial for trial in source.study}
     balances = [b for trial in trials.values() for b in trial.balances.values() if b is not None]
     known = {name for balance in balances for name in balance.weights}
     for name in weights:

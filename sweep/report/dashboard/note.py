@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sweep.records.summary import TrialSummary
+from sweep.numbers import change, number, percent
+from sweep.records import Trial
 from sweep.report.names import metric_of
-from sweep.report.numbers import change, number, percent
 
 __all__ = ["trial_note"]
 
 
-def trial_note(
-    trial: TrialSummary, default: TrialSummary | None, picture: str | None = None
-) -> str:
+def trial_note(trial: Trial, default: Trial | None, picture: str | None = None) -> str:
     """The note of a trial.
 
     Args:
@@ -21,12 +19,12 @@ def trial_note(
         default: The default weights, for the changes; None if they are not trained yet.
         picture: Path of a picture of its breakdown; None for none.
     """
-    role = trial.content.get("role")
+    role = trial.role
     lines = [f"## trial {trial.number}: {f'{role} weights, ' if role else ''}{trial.state.lower()}"]
-    if trial.content.get("reason"):
-        lines.append(f"**Reason:** {_cell(str(trial.content['reason']))}")
-    if trial.content.get("same_as") is not None:
-        lines.append(f"The weights of trial {trial.content['same_as']}, and its result.")
+    if trial.reason:
+        lines.append(f"**Reason:** {_cell(trial.reason)}")
+    if trial.same_as is not None:
+        lines.append(f"The weights of trial {trial.same_as}, and its result.")
     if default is not None and default.number == trial.number:
         default = None
     lines += _errors(trial, default)
@@ -36,11 +34,11 @@ def trial_note(
     return "\n\n".join(lines) + "\n"
 
 
-def _errors(trial: TrialSummary, default: TrialSummary | None) -> list[str]:
+def _errors(trial: Trial, default: Trial | None) -> list[str]:
     splits = {split: trial.errors(split) for split in ("valid", "test")}
     if not any(splits.values()):
         return []
-    statistic = trial.content["objective"]["statistic"].upper()
+    statistic = trial.statistic.upper()
     rows = []
     for key in ("score", *splits["valid"]):
         cells = []
@@ -52,7 +50,7 @@ def _errors(trial: TrialSummary, default: TrialSummary | None) -> list[str]:
             cells.append("" if value is None else _number(value, base, metric_of(key).factor))
         rows.append((metric_of(key).with_unit, *cells))
     changes = ", and the change against the default weights" if default is not None else ""
-    epoch = trial.content.get("epoch")
+    epoch = trial.epoch
     return [
         f"{statistic} of epoch {epoch}{changes}:",
         _table((statistic, "validation", "test"), rows),
@@ -64,7 +62,7 @@ def _number(value: float, base: float | None, factor: float) -> str:
     return f"{text} ({change(value / base - 1)})" if base else text
 
 
-def _balance(trial: TrialSummary) -> list[str]:
+def _balance(trial: Trial) -> list[str]:
     balance = trial.balance
     if balance is None:
         return []

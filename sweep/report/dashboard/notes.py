@@ -12,10 +12,10 @@ from pathlib import Path
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
-from optuna.trial import Trial
+from optuna.trial import Trial as OptunaTrial
 
-from sweep.errors import InputError
-from sweep.records.summary import read_trial
+from sweep.errors import DamagedRecordError, InputError
+from sweep.records import Trial
 from sweep.report.dashboard.note import trial_note
 
 __all__ = ["Dashboard", "artifact_store", "check_dashboard"]
@@ -57,7 +57,7 @@ class Dashboard:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def show(self, trial: Trial) -> None:
+    def show(self, trial: OptunaTrial) -> None:
         """Upload the picture of a trial, if it finished an epoch, and write its note.
 
         A trial that was left after this, and is told by another worker, keeps its picture.
@@ -65,18 +65,18 @@ class Dashboard:
         from optuna_dashboard import save_note
         from optuna_dashboard.artifact import get_artifact_path
 
-        summary = read_trial(self._folder / "trials" / f"{trial.number:04d}")
+        summary = _read(self._folder / "trials" / f"{trial.number:04d}")
         if summary is None:
             return
         known = [meta.artifact_id for meta in get_all_artifact_meta(trial)]
         picture = known[0] if known else self._upload(trial)
         path = None if picture is None else get_artifact_path(trial, picture)
-        default = read_trial(self._folder / "trials" / "0000")
-        if default is not None and default.state != "COMPLETE":
+        default = _read(self._folder / "trials" / "0000")
+        if default is not None and not default.is_complete:
             default = None
         save_note(trial, trial_note(summary, default, path))
 
-    def _upload(self, trial: Trial) -> str | None:
+    def _upload(self, trial: OptunaTrial) -> str | None:
         from sweep.batch_losses.figure import draw
         from sweep.batch_losses.run import Range, from_trial
 
@@ -93,3 +93,10 @@ class Dashboard:
                 file_path=str(path),
                 study_or_trial=trial,
             )
+
+
+def _read(folder: Path) -> Trial | None:
+    try:
+        return Trial.read(folder)
+    except DamagedRecordError:
+        return None

@@ -9,7 +9,7 @@ import numpy as np
 
 from sweep.files import replacing
 from sweep.quantities import QUANTITIES
-from sweep.records.summary import StudySummary, TrialSummary
+from sweep.records import State, Study, Trial
 from sweep.report.figures.palette import COLOURS, ROLE_COLOURS
 
 __all__ = ["draw_comparison"]
@@ -17,7 +17,7 @@ __all__ = ["draw_comparison"]
 _SMALL_SHARE = 0.05  # a share below this has no room for its number
 
 
-def draw_comparison(study: StudySummary) -> None:
+def draw_comparison(study: Study) -> None:
     """Draw ``comparison.png`` in the study's folder; needs at least the default trial.
 
     Left: test error of each quantity relative to the default weights (validation error where there
@@ -34,12 +34,12 @@ def draw_comparison(study: StudySummary) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(7, 4))
     _draw_errors(left, trials)
     _draw_shares(right, trials)
-    figure.suptitle(f"{study.name}: {study.states.get('COMPLETE', 0)} complete trials")
+    figure.suptitle(f"{study.name}: {study.states.get(State.COMPLETE, 0)} complete trials")
     with replacing(study.folder / "comparison.png") as temporary:
         figure.savefig(temporary, format="png")
 
 
-def _draw_errors(axes: Any, trials: dict[str, TrialSummary]) -> None:
+def _draw_errors(axes: Any, trials: dict[str, Trial]) -> None:
     split = "test" if trials["default"].errors("test") else "valid"
     reference = trials["default"].errors(split)
     names = [name for name, value in reference.items() if value]
@@ -78,7 +78,7 @@ def _draw_errors(axes: Any, trials: dict[str, TrialSummary]) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _draw_shares(axes: Any, trials: dict[str, TrialSummary]) -> None:
+def _draw_shares(axes: Any, trials: dict[str, Trial]) -> None:
     shown = {role: trial.balance for role, trial in trials.items() if trial.balance is not None}
     terms = list(dict.fromkeys(name for b in shown.values() for name in b.shares))
     left = np.zeros(len(shown))

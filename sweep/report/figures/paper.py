@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from sweep.files import replacing
+from sweep.numbers import percent
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.data_files import file_prefix
 from sweep.report.figures.palette import DIVERGING, SEQUENTIAL, term_styles
 from sweep.report.figures.paper_points import WIDTH, draw_pareto, draw_scatter, make_figure
 from sweep.report.names import metric_of
-from sweep.report.numbers import percent
 
 __all__ = ["draw_figures"]
 

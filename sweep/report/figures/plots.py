@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from sweep.numbers import change
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.figures.palette import ROLE_COLOURS, term_styles
@@ -21,7 +22,6 @@ from sweep.report.figures.plots_base import (
     vertical,
 )
 from sweep.report.names import SPLITS, metric_of
-from sweep.report.numbers import change
 
 __all__ = ["balance_bars", "change_bars", "share_course", "what_if_bars"]
 

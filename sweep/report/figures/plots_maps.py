@@ -6,11 +6,11 @@ import math
 
 import pandas as pd
 
+from sweep.numbers import percent
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.figures.palette import DIVERGING, SEQUENTIAL
 from sweep.report.figures.plots_base import Spec, as_list, axis, make_layout, plain, trial_caption
 from sweep.report.names import metric_of
-from sweep.report.numbers import percent
 
 __all__ = ["conflict_matrix", "importance_map", "share_map"]
 

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sweep.quantities import QUANTITIES
+from sweep.records.weights_file import loss_block
 from sweep.report.advice.rules import Advice, advise
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.data_files import file_prefix
@@ -152,7 +153,7 @@ def _study(key: str, c: Comparison, prefix: str) -> tuple[_Study, dict[str, Any]
         key=key,
         prefix=prefix,
         comparison=c,
-        block=c.best.loss_block() if c.best is not None and c.best.content["stages"] else None,
+        block=loss_block(c.best.stages) if c.best is not None and c.best.stages else None,
         score_note=_score_note(c),
         advice=advise(c),
         answer=answer_table(c),
@@ -174,13 +175,13 @@ def _study(key: str, c: Comparison, prefix: str) -> tuple[_Study, dict[str, Any]
 
 def _score_note(c: Comparison) -> str:
     """What the score is, in words; empty without an objective."""
-    objective = c.best.content.get("objective") if c.best is not None else None
+    objective = c.best.objective if c.best is not None else None
     if objective is None:
         return ""
-    names = [QUANTITIES[n].title if n in QUANTITIES else n for n in objective["metrics"]]
+    names = [QUANTITIES[n].title if n in QUANTITIES else n for n in objective.metrics]
     return (
         "Smaller is better. The score is the geometric mean of the "
-        f"{objective['statistic'].upper()} of {', '.join(names)}, each divided by its standard "
+        f"{objective.statistic.upper()} of {', '.join(names)}, each divided by its standard "
         "deviation in the training set."
     )
 
@@ -189,15 +190,17 @@ def _provenance(c: Comparison) -> list[tuple[str, str]]:
     """Where the best trial's numbers come from."""
     if c.best is None:
         return []
-    content = c.best.content
-    objective = content.get("objective", {})
+    content, objective = c.best.details, c.best.objective
     entries = [
         ("folder", str(c.best.folder)),
         ("seed", content.get("seed")),
         ("device", content.get("device")),
         ("precision", content.get("dtype")),
         ("parameters of the model", content.get("n_parameters")),
-        ("objective", f"{objective.get('statistic')} of {', '.join(objective.get('metrics', []))}"),
+        (
+            "objective",
+            "" if objective is None else f"{objective.statistic} of {', '.join(objective.metrics)}",
+        ),
         ("finished", content.get("finished")),
         ("git commit", content.get("git_commit")),
         ("versions", ", ".join(f"{k} {v}" for k, v in (content.get("versions") or {}).items())),

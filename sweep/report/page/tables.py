@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from sweep.numbers import change, number, percent
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import SPLITS, metric_of
-from sweep.report.numbers import change, number, percent
 
 __all__ = ["Cell", "Column", "Table", "answer_table", "balance_table", "error_table", "study_table"]
 

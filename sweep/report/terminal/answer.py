@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from sweep.console import make_console
+from sweep.errors import DamagedRecordError
 from sweep.quantities import QUANTITIES
-from sweep.records.summary import StudySummary, TrialSummary, read_trial
+from sweep.records import Study, Trial
+from sweep.records.weights_file import loss_block
 from sweep.report.terminal.objectives import print_objectives
 
 __all__ = ["print_study", "print_trial"]
@@ -18,19 +20,19 @@ __all__ = ["print_study", "print_trial"]
 _SPLITS = {"valid": "validation", "test": "test"}
 
 
-def print_study(study: StudySummary) -> None:
+def print_study(study: Study) -> None:
     """Print the answer of a study."""
     console = make_console()
     counts = ", ".join(f"{n} {state.lower()}" for state, n in sorted(study.states.items()))
-    console.print(f"\nstudy {study.name}: {len(study.trials)} trials ({counts})", highlight=False)
+    console.print(f"\nstudy {study.name}: {len(study)} trials ({counts})", highlight=False)
     for reason in study.unreadable.values():
         console.print(f"left out: {reason}", highlight=False, markup=False)
     if study.references:
         console.print(_errors(study.references))
         console.print(_balance(study.references))
         print_objectives(console, study)
-    if "best" in study.references:
-        _print_block(console, study.references["best"])
+    if study.best is not None and study.best.stages:
+        _print_block(console, study.best)
     console.print(f"everything lies in {study.folder}", highlight=False)
     for name, what in (
         ("best_loss.yaml", "the weights above"),
@@ -48,8 +50,9 @@ def print_study(study: StudySummary) -> None:
 def print_trial(folder: Path) -> None:
     """Print the answer of one training."""
     console = make_console()
-    trial = read_trial(folder)
-    if trial is None:
+    try:
+        trial = Trial.read(folder)
+    except DamagedRecordError:
         console.print(f"nothing was recorded in {folder}", highlight=False)
         return
     if trial.errors("valid"):
@@ -59,19 +62,19 @@ def print_trial(folder: Path) -> None:
     console.print(f"everything lies in {folder}", highlight=False)
 
 
-def _print_block(console: Console, best: TrialSummary) -> None:
+def _print_block(console: Console, best: Trial) -> None:
     console.print(f"\nbest weights, trial {best.number}:\n", highlight=False)
-    for line in best.loss_block().splitlines():
+    for line in loss_block(best.stages).splitlines():
         console.print(f"    {line}", highlight=False, markup=False)
     console.print()
 
 
-def _header(role: str, trial: TrialSummary) -> str:
+def _header(role: str, trial: Trial) -> str:
     return f"{role}\ntrial {trial.number}"
 
 
-def _errors(trials: dict[str, TrialSummary]) -> Table:
-    statistic = next(iter(trials.values())).content["objective"]["statistic"].upper()
+def _errors(trials: dict[str, Trial]) -> Table:
+    statistic = next(iter(trials.values())).statistic.upper()
     table = Table(title=f"{statistic}, with the change against the first column")
     for column in ("quantity", "unit", "data"):
         table.add_column(column)
@@ -112,7 +115,7 @@ def _cells(values: list[float | None], factor: float, form: str) -> list[str]:
     return cells
 
 
-def _balance(trials: dict[str, TrialSummary]) -> Table:
+def _balance(trials: dict[str, Trial]) -> Table:
     table = Table(title="term balance in the last epoch: weight and share of the loss")
     table.add_column("term")
     for role, trial in trials.items():

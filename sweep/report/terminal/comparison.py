@@ -13,13 +13,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from sweep.numbers import change, number, percent
+from sweep.records.weights_file import loss_block
 from sweep.report.advice.errors import gain
 from sweep.report.advice.rules import advise
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.comparison.what_if import CAVEAT
 from sweep.report.names import metric_of
-from sweep.report.numbers import change, number, percent
 
 __all__ = ["show_comparisons", "show_standing"]
 
@@ -74,9 +75,9 @@ def _show(c: Comparison, n_rows: int) -> RenderableType:
             parts.append(_text(f"\n{heading}:"))
             for advice in told:
                 parts.append(_bullet(advice.text))
-    if c.best is not None and c.best.content["stages"]:
+    if c.best is not None and c.best.stages:
         parts.append(_text(f"\nthe best weights, {c.source.sentence_name(c.best)}:\n"))
-        parts.append(Padding(Text(clean(c.best.loss_block(), keep_lines=True)), (0, 0, 0, 4)))
+        parts.append(Padding(Text(clean(loss_block(c.best.stages), keep_lines=True)), (0, 0, 0, 4)))
     return Group(*parts)
 
 
@@ -95,8 +96,7 @@ def _listed(c: Comparison, n_rows: int) -> list[str]:
 
 def _trials(c: Comparison, labels: list[str]) -> Table:
     statistic = next(
-        (t.content["objective"]["statistic"].upper() for t in c.source.study.trials
-         if "objective" in t.content), ""
+        (t.statistic.upper() for t in c.source.study if t.objective is not None), ""
     )  # fmt: skip
     title = f"validation {statistic}" if statistic else "trials"
     if c.source.baseline is not None:

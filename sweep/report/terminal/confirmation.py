@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.table import Table
 
 from sweep.console import make_console
+from sweep.numbers import change, sentence
 from sweep.quantities import QUANTITIES
-from sweep.records.confirmation import Candidate, Confirmation
+from sweep.report.confirmation import Candidate, Confirmation
 from sweep.report.names import SPLITS, metric_of
-from sweep.report.numbers import change, sentence
 
 __all__ = ["print_confirmation"]
 
@@ -24,9 +24,7 @@ def print_confirmation(confirmation: Confirmation) -> None:
 
 
 def _table(confirmation: Confirmation) -> Table:
-    statistic = next(
-        c["objective"]["statistic"] for of in confirmation.candidates for c in of.complete
-    )
+    statistic = next(trial.statistic for of in confirmation.candidates for trial in of.complete)
     table = Table(
         title=f"trained again with other seeds: {statistic.upper()}, mean ± standard deviation"
     )
@@ -53,7 +51,7 @@ def _table(confirmation: Confirmation) -> Table:
 
 
 def _name(confirmation: Confirmation, candidate: Candidate) -> str:
-    role = str((candidate.found or {}).get("role") or "")
+    role = (None if candidate.found is None else candidate.found.role) or ""
     is_best = confirmation.others[:1] == [candidate]
     return " and ".join([role] * bool(role) + ["best"] * is_best)
 

@@ -6,8 +6,9 @@ import pytest
 from scipy import stats
 
 from sweep.files import write_json
-from sweep.records.confirmation import read_confirmation, write_confirmation
-from sweep.records.spread import Spread, welch
+from sweep.records.study import Study
+from sweep.report.confirmation import read_confirmation, write_confirmation
+from sweep.report.spread import Spread, welch
 from sweep.report.terminal.confirmation import print_confirmation
 
 DEFAULT, GOOD = [0.50, 0.52, 0.48], [0.40, 0.41, 0.39]
@@ -45,13 +46,13 @@ def confirm(repeat, make_trial, tmp_path):
         for number, values in scores.items():
             for i, value in enumerate(values):
                 repeat(number, i + 1, value, **more)
-        return read_confirmation(tmp_path)
+        return read_confirmation(Study.read(tmp_path))
 
     return make
 
 
 def test_a_study_without_confirmation_has_none(study_folder):
-    assert read_confirmation(study_folder) is None
+    assert read_confirmation(Study.read(study_folder)) is None
 
 
 def test_a_gain_beyond_the_noise(confirm):
@@ -108,7 +109,7 @@ def test_unfinished_trainings_are_told(confirm, repeat, tmp_path):
     confirm({0: DEFAULT, 7: GOOD[:1], 8: GOOD[:2]})
     repeat(7, 2, state="RUNNING")
     repeat(7, 3, state="FAILED", reason="epoch 1: forces is not finite")
-    found = read_confirmation(tmp_path)
+    found = read_confirmation(Study.read(tmp_path))
     assert found.is_beyond_noise is None
     assert found.sentences == [
         "trial 7 beats the default by 20 % on the test set (score 0.440 against 0.550 ± 0.022, "
@@ -122,7 +123,7 @@ def test_unfinished_trainings_are_told(confirm, repeat, tmp_path):
 def test_nothing_is_complete_yet(repeat, tmp_path, capsys):
     repeat(0, 1, state="RUNNING")
     repeat(4, 1, state="RUNNING")
-    found = read_confirmation(tmp_path)
+    found = read_confirmation(Study.read(tmp_path))
     print_confirmation(found)
     out = capsys.readouterr().out
     assert "Trial 4: 0 of 1 trainings are complete (1 running)" in out
@@ -134,7 +135,7 @@ def test_a_damaged_record_is_left_out_and_told(confirm, repeat, tmp_path):
     confirm({0: DEFAULT, 7: GOOD})
     path = tmp_path / "confirm" / "0007-seed3" / "trial.json"
     path.write_text("{")
-    found = read_confirmation(tmp_path)
+    found = read_confirmation(Study.read(tmp_path))
     assert len(found.others[0].repeats) == 2
     assert f"left out: {path}" in found.sentences[-1]
 

@@ -8,7 +8,10 @@ from omegaconf import OmegaConf
 
 from sweep.config.checks import check_config
 from sweep.config.stages import resolve_stages
-from sweep.records.summary import read_trial, summarise, write_summary
+from sweep.errors import DamagedRecordError
+from sweep.records import Study, Trial
+from sweep.records.weights_file import loss_block
+from sweep.report.summary import write_summary
 
 STAGES = [
     {"name": "first", "start": 0, "end": 9, "lr": 0.01,
@@ -19,7 +22,7 @@ STAGES = [
 
 
 def test_a_trial_reads_back(make_trial):
-    trial = read_trial(make_trial(7, factor=2.0))
+    trial = Trial.read(make_trial(7, factor=2.0))
     assert (trial.number, trial.state, trial.score) == (7, "COMPLETE", 0.4)
     assert trial.errors("valid") == {"energy": 0.003, "forces": 0.1}
     assert trial.errors("test")["forces"] == 0.125
@@ -28,12 +31,12 @@ def test_a_trial_reads_back(make_trial):
 
 
 def test_errors_are_of_the_statistic_of_the_objective(make_trial):
-    trial = read_trial(make_trial(0, objective={"metrics": ["forces"], "statistic": "mae"}))
+    trial = Trial.read(make_trial(0, objective={"metrics": ["forces"], "statistic": "mae"}))
     assert trial.errors("valid") == {"energy": 0.001, "forces": 0.04}
 
 
 def test_a_trial_without_a_test_set(make_trial):
-    trial = read_trial(make_trial(0, metrics={"valid": {"score": 0.1, "rmse_forces": None}}))
+    trial = Trial.read(make_trial(0, metrics={"valid": {"score": 0.1, "rmse_forces": None}}))
     assert trial.errors("valid") == {}
     assert trial.errors("test") == {}
     assert trial.score_on("test") is None
@@ -47,31 +50,33 @@ def test_a_trial_that_cannot_be_read_is_left_out_and_named(make_trial, tmp_path,
     damaged = make_trial(1)
     (damaged / "trial.json").write_text(content)
     (tmp_path / "trials" / "0002").mkdir()
-    assert read_trial(damaged) is None
-    study = summarise(tmp_path, "s")
-    assert [trial.number for trial in study.trials] == [0]
+    with pytest.raises(DamagedRecordError):
+        Trial.read(damaged)
+    study = Study.read(tmp_path, "s")
+    assert [trial.number for trial in study] == [0]
     assert list(study.unreadable) == [damaged, tmp_path / "trials" / "0002"]
 
 
 def test_bytes_that_are_no_text(make_trial):
     folder = make_trial(0)
     (folder / "trial.json").write_bytes(b"\xff\xfe\x00{")
-    assert read_trial(folder) is None
+    with pytest.raises(DamagedRecordError, match="not valid JSON"):
+        Trial.read(folder)
 
 
 def test_a_damaged_breakdown_costs_the_balance_only(make_trial, tmp_path):
     folder = make_trial(0, role="default")
     (folder / "breakdown.parquet").write_bytes(b"PAR1 and no more")
-    trial = read_trial(folder)
+    trial = Trial.read(folder)
     assert trial.balance is None
     assert trial.errors("valid")["forces"] == 0.05
-    write_summary(summarise(tmp_path, "s"))
+    write_summary(Study.read(tmp_path, "s"))
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["references"]["best"]["balance"] is None
 
 
 def test_references_of_a_study(study_folder):
-    study = summarise(study_folder, "s")
+    study = Study.read(study_folder, "s")
     assert {role: trial.number for role, trial in study.references.items()} == {
         "default": 0, "balanced": 1, "best": 2,
     }  # fmt: skip
@@ -82,18 +87,18 @@ def test_references_of_a_study(study_folder):
 def test_the_default_may_be_the_best(make_trial, tmp_path):
     make_trial(0, role="default")
     make_trial(1, role="balanced", factor=1.5)
-    references = summarise(tmp_path, "s").references
+    references = Study.read(tmp_path, "s").references
     assert references["best"].number == references["default"].number == 0
 
 
 def test_a_reference_that_is_not_complete_is_none(make_trial, tmp_path):
     make_trial(0, role="default", state="STOPPED")
     make_trial(1, role="balanced", state="FAILED")
-    assert summarise(tmp_path, "s").references == {}
+    assert Study.read(tmp_path, "s").references == {}
 
 
 def test_an_empty_study(tmp_path):
-    study = summarise(tmp_path, "s")
+    study = Study.read(tmp_path, "s")
     write_summary(study)
     assert json.loads((tmp_path / "summary.json").read_text()) == {
         "study": "s", "states": {}, "references": {}, "trials": [],
@@ -102,7 +107,7 @@ def test_an_empty_study(tmp_path):
 
 
 def test_files_of_the_summary(study_folder):
-    write_summary(summarise(study_folder, "mine"))
+    write_summary(Study.read(study_folder, "mine"))
     summary = json.loads((study_folder / "summary.json").read_text())
     assert summary["study"] == "mine"
     assert [entry["number"] for entry in summary["trials"]] == list(range(6))
@@ -117,7 +122,7 @@ def test_files_of_the_summary(study_folder):
 
 
 def test_the_block_is_in_the_form_of_mace_scf(make_trial):
-    assert read_trial(make_trial(0)).loss_block() == (
+    assert loss_block(Trial.read(make_trial(0)).stages) == (
         "loss:\n"
         "  forces: 100.0\n"
         "  esps: 2.0\n"
@@ -135,7 +140,7 @@ def test_the_block_gives_the_same_weights_when_read_again(make_trial):
         "fixedpoint_scf_stability": {"weight": 3.0, "smooth": False, "beta": 5.0, "offset": 1.0},
     }
     block = yaml.safe_load(
-        read_trial(make_trial(0, stages=[{**STAGES[0], "loss": loss}])).loss_block()
+        loss_block(Trial.read(make_trial(0, stages=[{**STAGES[0], "loss": loss}])).stages)
     )
     schedule = {"0": {"name": "a", "start": 0, "end": 1, "lr": 0.1, "loss": None}}
     (stage,) = resolve_stages(schedule, block["loss"])
@@ -147,7 +152,7 @@ def test_the_block_gives_the_same_weights_when_read_again(make_trial):
 
 
 def test_stages_that_differ_give_a_schedule(make_trial):
-    block = yaml.safe_load(read_trial(make_trial(0, stages=STAGES)).loss_block())
+    block = yaml.safe_load(loss_block(Trial.read(make_trial(0, stages=STAGES)).stages))
     assert list(block) == ["train_schedule"]
     schedule = {str(index): stage for index, stage in block["train_schedule"].items()}
     stages = resolve_stages(schedule, {})
@@ -159,7 +164,7 @@ def test_stages_that_differ_give_a_schedule(make_trial):
 
 def test_stages_with_the_same_loss_give_one_block(make_trial):
     stages = [{**stage, "loss": STAGES[0]["loss"]} for stage in STAGES]
-    block = yaml.safe_load(read_trial(make_trial(0, stages=stages)).loss_block())
+    block = yaml.safe_load(loss_block(Trial.read(make_trial(0, stages=stages)).stages))
     assert block == {"loss": {"forces": 100.0, "esps": 1e-05}}
 
 
@@ -171,7 +176,7 @@ def test_the_block_can_be_pasted_into_a_configuration_of_ours(make_trial, tmp_pa
     from sweep.hydra_plugin.registration import register
 
     register()
-    block = read_trial(make_trial(0)).loss_block()
+    block = loss_block(Trial.read(make_trial(0)).stages)
     terms = "defaults: [override /loss: [forces, esps, forces_huber]]\n"
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{terms}{block}")

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweep.report.numbers import number
+from sweep.numbers import number
 
 __all__ = ["Spread", "welch"]
 

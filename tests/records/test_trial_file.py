@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sweep.errors import DamagedRecordError
-from sweep.records.trial_json import read_trial_json
+from sweep.records.trial_file import read_trial_file
 
 GOOD = {
     "number": 3, "state": "COMPLETE", "score": 0.5, "params": {"loss.esps.weight": 2.0},
@@ -22,8 +22,8 @@ def write(tmp_path, content):
 
 
 def test_a_good_one_is_kept_and_filled(tmp_path):
-    assert read_trial_json(write(tmp_path, GOOD)) == {**GOOD, "role": None, "reason": None}
-    little = read_trial_json(write(tmp_path, {"number": 0, "state": "FAILED"}))
+    assert read_trial_file(write(tmp_path, GOOD)) == GOOD
+    little = read_trial_file(write(tmp_path, {"number": 0, "state": "FAILED"}))
     assert (little["params"], little["metrics"], little["stages"]) == ({}, {}, [])
 
 
@@ -59,7 +59,7 @@ def test_what_is_wrong_is_named(tmp_path, name):
     content, message = BAD[name]
     path = write(tmp_path, content)
     with pytest.raises(DamagedRecordError) as caught:
-        read_trial_json(path)
+        read_trial_file(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
@@ -67,9 +67,9 @@ def test_what_is_wrong_is_named(tmp_path, name):
 
 def test_no_file_and_no_text(tmp_path):
     with pytest.raises(DamagedRecordError, match="no such file"):
-        read_trial_json(tmp_path / "trial.json")
+        read_trial_file(tmp_path / "trial.json")
     (tmp_path / "trial.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DamagedRecordError, match="not valid JSON"):
-        read_trial_json(tmp_path / "trial.json")
+        read_trial_file(tmp_path / "trial.json")
     with pytest.raises(DamagedRecordError, match="directory"):
-        read_trial_json(tmp_path)
+        read_trial_file(tmp_path)

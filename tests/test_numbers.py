@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from sweep.numbers import change, count, number, percent, percent_range, sentence, signed
 from sweep.report.names import metric_of, short_names, weight_term
-from sweep.report.numbers import change, count, number, percent, percent_range, sentence, signed
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import Any
 
 from sweep.errors import DamagedRecordError
 from sweep.files import write_json
-from sweep.records.feasibility import feasible
-from sweep.records.spread import Spread, welch
-from sweep.records.trial_json import read_trial_json
+from sweep.numbers import percent
+from sweep.records import State, Study, Trial
 from sweep.report.names import SPLITS
-from sweep.report.numbers import percent
+from sweep.report.spread import Spread, welch
 
 __all__ = ["Candidate", "Confirmation", "read_confirmation", "write_confirmation"]
 
@@ -28,18 +26,18 @@ class Candidate:
 
     Attributes:
         number: Number of the trial.
-        repeats: The ``trial.json`` of each training, by seed.
-        found: The ``trial.json`` of the search; None if it is gone.
+        repeats: Each training, by seed.
+        found: The trial of the search; None if it is gone.
     """
 
     number: int
-    repeats: list[dict[str, Any]]
-    found: dict[str, Any] | None
+    repeats: list[Trial]
+    found: Trial | None
 
     @property
-    def complete(self) -> list[dict[str, Any]]:
+    def complete(self) -> list[Trial]:
         """The trainings that are complete."""
-        return [content for content in self.repeats if content["state"] == "COMPLETE"]
+        return [trial for trial in self.repeats if trial.is_complete]
 
     def spread(self, split: str, key: str) -> Spread | None:
         """A metric over the seeds, None if it was not measured in all complete trainings.
@@ -48,9 +46,10 @@ class Candidate:
             split: ``valid`` or ``test``.
             key: ``score`` or, for example, ``rmse_forces``.
         """
-        values = [c["metrics"].get(split, {}).get(key) for c in self.complete]
-        if split == "valid" and key == "score":
-            values = [c["score"] for c in self.complete]
+        values = [
+            trial.score_on(split) if key == "score" else trial.results.get(split, {}).get(key)
+            for trial in self.complete
+        ]
         known = tuple(float(value) for value in values if value is not None)
         return Spread(known) if known and len(known) == len(values) else None
 
@@ -82,8 +81,8 @@ class Confirmation:
     @cached_property
     def split(self) -> str:
         """What is judged by: the test set where every training was measured on it."""
-        complete = [content for c in self.candidates for content in c.complete]
-        measured = [c["metrics"].get("test", {}).get("score") is not None for c in complete]
+        complete = [trial for c in self.candidates for trial in c.complete]
+        measured = [trial.score_on("test") is not None for trial in complete]
         return "test" if measured and all(measured) else "valid"
 
     def score(self, candidate: Candidate) -> Spread | None:
@@ -158,44 +157,46 @@ class Confirmation:
 
     def _unfinished(self, candidate: Candidate) -> str | None:
         """How many trainings of a candidate are missing, and why; None if none is."""
-        wanted = len({c.get("seed") for other in self.candidates for c in other.repeats})
-        states = [c["state"] for c in candidate.repeats if c["state"] != "COMPLETE"]
+        wanted = len({t.details.get("seed") for other in self.candidates for t in other.repeats})
+        states = [trial.state for trial in candidate.repeats if not trial.is_complete]
         counts = [f"{states.count(s)} {s.lower()}" for s in dict.fromkeys(states)]
         if wanted > len(candidate.repeats):
             counts.append(f"{wanted - len(candidate.repeats)} not begun")
         if not counts:
             return None
-        reasons = [c["reason"] for c in candidate.repeats if c["state"] == "FAILED"]
+        reasons = [trial.reason for trial in candidate.repeats if trial.state is State.FAILED]
         return (
             f"trial {candidate.number}: {len(candidate.complete)} of {wanted} trainings are "
             f"complete ({', '.join(counts)})" + (f": {reasons[-1]}" if any(reasons) else "")
         )
 
 
-def read_confirmation(folder: Path) -> Confirmation | None:
+def read_confirmation(study: Study) -> Confirmation | None:
     """Read the trainings that confirm a search; None if there are none.
 
     Args:
-        folder: Folder of the study.
+        study: The search.
     """
-    repeats: dict[int, list[dict[str, Any]]] = {}
+    repeats: dict[int, list[Trial]] = {}
     unreadable = []
-    for path in sorted((folder / "confirm").glob("*-seed*/trial.json")):
+    for path in sorted((study.folder / "confirm").glob("*-seed*/trial.json")):
         try:
-            content = read_trial_json(path)
-            repeats.setdefault(content["number"], []).append(content)
+            trial = Trial.read(path.parent)
+            repeats.setdefault(trial.number, []).append(trial)
         except DamagedRecordError as error:
             unreadable.append(str(error))
     if not repeats:
         return None
-    found = {n: _read(folder / "trials" / f"{n:04d}" / "trial.json") for n in repeats}
-    order = _search_order([content for content in found.values() if content is not None])
+    found = {trial.number: trial for trial in study if trial.number in repeats}
+    order = {trial.number: rank for rank, trial in enumerate(study.ranked)}
     numbers = sorted(repeats, key=lambda n: (n != 0, order.get(n, math.inf), n))
     candidates = [
-        Candidate(n, sorted(repeats[n], key=lambda c: int(c.get("seed", 0))), found[n])
+        Candidate(
+            n, sorted(repeats[n], key=lambda t: int(t.details.get("seed") or 0)), found.get(n)
+        )
         for n in numbers
     ]
-    return Confirmation(folder, candidates, unreadable)
+    return Confirmation(study.folder, candidates, unreadable)
 
 
 def write_confirmation(confirmation: Confirmation) -> None:
@@ -216,14 +217,14 @@ def write_confirmation(confirmation: Confirmation) -> None:
 
 def _entry(confirmation: Confirmation, candidate: Candidate) -> dict[str, Any]:
     keys = {
-        split: dict.fromkeys(k for c in candidate.complete for k in c["metrics"].get(split, {}))
+        split: dict.fromkeys(k for t in candidate.complete for k in t.results.get(split, {}))
         for split in SPLITS
     }
     return {
         "trial": candidate.number,
-        "score_in_search": None if candidate.found is None else candidate.found.get("score"),
-        "seeds": [content.get("seed") for content in candidate.repeats],
-        "states": [content["state"] for content in candidate.repeats],
+        "score_in_search": None if candidate.found is None else candidate.found.score,
+        "seeds": [trial.details.get("seed") for trial in candidate.repeats],
+        "states": [trial.state for trial in candidate.repeats],
         "p_value": confirmation.p_value(candidate) if candidate.number else None,
         **{
             split: {
@@ -234,19 +235,6 @@ def _entry(confirmation: Confirmation, candidate: Candidate) -> dict[str, Any]:
             for split in SPLITS
         },
     }
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        return read_trial_json(path)
-    except DamagedRecordError:
-        return None
-
-
-def _search_order(contents: Sequence[Mapping[str, Any]]) -> dict[int, int]:
-    """The rank of trials in the search, those that break a constraint left out."""
-    kept = sorted(feasible(contents), key=lambda c: (c["score"], c["number"]))
-    return {content["number"]: rank for rank, content in enumerate(kept)}
 
 
 def _p_text(p: float) -> str:

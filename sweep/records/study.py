@@ -1,0 +1,258 @@
+"""A study as its folder tells it: its trials, and which of them answer its question."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweep.errors import DamagedRecordError, InputError
+from sweep.numbers import number
+from sweep.quantities import QUANTITIES
+from sweep.records.feasibility import broken, feasible
+from sweep.records.front import Front, front_of
+from sweep.records.objective import Objective
+from sweep.records.state import State
+from sweep.records.study_record import Dimension, StudyRecord
+from sweep.records.trial import Trial
+from sweep.records.trial_file import FILE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+__all__ = ["Study", "group", "is_study", "load_study", "not_found"]
+
+_N_READERS = 4
+
+
+def load_study(path: str | Path) -> Study:
+    """Read a study, or a single training, from its folder. Imports no torch.
+
+    Args:
+        path: Folder of the study, such as ``outputs/esp_weights``, or of one trial.
+
+    Raises:
+        InputError: if there is no such folder, or it is neither.
+
+    Example:
+        >>> study = load_study("outputs/esp_weights")  # doctest: +SKIP
+        >>> study.trials[["role", "state", "score"]]  # doctest: +SKIP
+        >>> losses.WeightedLoss(study.best.loss)  # doctest: +SKIP
+    """
+    folder = Path(path)
+    if is_study(folder):
+        return Study.read(folder)
+    if (folder / FILE).is_file():
+        try:
+            return Study(folder.name, folder, (Trial.read(folder),), is_search=False)
+        except DamagedRecordError as error:
+            raise InputError(str(error)) from error
+    raise InputError(not_found(folder))
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder is that of a study."""
+    return (folder / "trials").is_dir() or (folder / "study.journal").is_file()
+
+
+@dataclass(frozen=True)
+class Study:
+    """The trials of a study and every rule about them.
+
+    Iterating gives its trials by number, ``study[7]`` trial 7, ``study.trials`` a table of all.
+
+    Attributes:
+        name: Its name.
+        folder: Its folder.
+        all: Its readable trials, by number.
+        record: What ``study.json`` tells; None for a study of a version that wrote none.
+        unreadable: Folders of trials that could not be read, and why.
+        is_search: False for single trainings that were put together: they have no default and no
+            ranks, and what the first one is, is up to whoever compares them.
+    """
+
+    name: str
+    folder: Path
+    all: tuple[Trial, ...]
+    record: StudyRecord | None = None
+    unreadable: Mapping[Path, str] = field(default_factory=dict)
+    is_search: bool = True
+
+    @classmethod
+    def read(cls, folder: Path, name: str | None = None) -> Study:
+        """Read all trials of a study's folder; what cannot be read is left out and named.
+
+        Args:
+            folder: Its folder.
+            name: What it is called; by default the name of the folder.
+        """
+        trials: list[Trial] = []
+        unreadable: dict[Path, str] = {}
+        paths = sorted((folder / "trials").glob("*"))
+        with ThreadPoolExecutor(_N_READERS) as readers:  # most of the time is waiting for files
+            for path, found in zip(paths, readers.map(_read_or_damage, paths), strict=True):
+                if isinstance(found, Trial):
+                    trials.append(found)
+                else:
+                    unreadable[path] = str(found)
+        try:
+            record = StudyRecord.read(folder)
+        except DamagedRecordError as error:
+            record, unreadable[folder / "study.json"] = None, str(error)
+        return cls(name or folder.resolve().name, folder, tuple(trials), record, unreadable)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self.all)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def __getitem__(self, number: int) -> Trial:
+        for trial in self.all:
+            if trial.number == number:
+                return trial
+        numbers = [trial.number for trial in self.all]
+        held = f"trials {numbers[0]} to {numbers[-1]}" if numbers else "no trials"
+        raise InputError(f"{self.folder}: has no trial {number}; it holds {held}")
+
+    def read_balances(self) -> None:
+        """Read the term balance of all trials now, several at a time, instead of when asked for."""
+        with ThreadPoolExecutor(_N_READERS) as readers:
+            list(readers.map(lambda trial: trial.balances, self.all))
+
+    # What is searched
+
+    @property
+    def space(self) -> Mapping[str, Dimension]:
+        """The searched keys and the values among which they are searched, where known."""
+        return {} if self.record is None else self.record.space
+
+    @cached_property
+    def objective(self) -> Objective | None:
+        """What the trials are judged by."""
+        if self.record is not None:
+            return self.record.objective
+        return next((t.objective for t in self.all if t.objective is not None), None)
+
+    # Which trials matter
+
+    @property
+    def states(self) -> dict[State, int]:
+        """Number of trials in each state."""
+        return dict(Counter(trial.state for trial in self.all))
+
+    @cached_property
+    def complete(self) -> list[Trial]:
+        """The trials that were trained to the end."""
+        return [trial for trial in self.all if trial.is_complete]
+
+    @cached_property
+    def default(self) -> Trial | None:
+        """The complete trial with the configured weights."""
+        return self._of_role("default")
+
+    @cached_property
+    def balanced(self) -> Trial | None:
+        """The complete trial whose weights were balanced by gradients."""
+        return self._of_role("balanced")
+
+    @cached_property
+    def best(self) -> Trial | None:
+        """The feasible trial with the smallest score."""
+        return min(self.feasible, key=_by_score, default=None)
+
+    @cached_property
+    def feasible(self) -> list[Trial]:
+        """The complete trials that keep the study's constraints."""
+        return feasible(self.all, self.default)
+
+    @cached_property
+    def ranked(self) -> list[Trial]:
+        """Of those the ones that are no copies of another, best first."""
+        return sorted((t for t in self.feasible if t.same_as is None), key=_by_score)
+
+    @property
+    def references(self) -> dict[str, Trial]:
+        """``default``, ``balanced`` and ``best``, where there is such a trial."""
+        found = {"default": self.default, "balanced": self.balanced, "best": self.best}
+        return {role: trial for role, trial in found.items() if trial is not None}
+
+    def why_unranked(self, trial: Trial) -> str | None:
+        """Why a complete trial is not ranked; None if it is, or is not complete."""
+        if not (self.is_search and trial.is_complete):
+            return None
+        if trial.same_as is not None:
+            return f"same weights as trial {trial.same_as}"
+        if self.default is None or trial.objective is None:
+            return None
+        allowed = trial.objective.constraints
+        return "; ".join(
+            f"{QUANTITIES[name].title} {number(value + allowed[name])} times the default's, "
+            f"at most {allowed[name]:g} allowed"
+            for name, value in broken(trial, self.default).items()
+        ) or None  # fmt: skip
+
+    @cached_property
+    def front(self) -> Front | None:
+        """The front of a study of several objectives; None of one with a single objective."""
+        if not self.is_search or self.objective is None:
+            return None
+        return front_of(self.feasible, self.objective.minimize)
+
+    # Tables
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """All trials as a table: see :func:`sweep.records.frame.trial_frame`."""
+        from sweep.records.frame import trial_frame
+
+        return trial_frame(self)
+
+    def _repr_html_(self) -> str:
+        from sweep.records.frame import study_html
+
+        return study_html(self)
+
+    def _of_role(self, role: str) -> Trial | None:
+        found = (t for t in self.complete if t.role == role)
+        return next(found, None) if self.is_search else None
+
+
+def _by_score(trial: Trial) -> tuple[float, int]:
+    assert trial.score is not None  # checked on reading, for complete trials
+    return trial.score, trial.number
+
+
+def _read_or_damage(path: Path) -> Trial | DamagedRecordError:
+    try:
+        return Trial.read(path)
+    except DamagedRecordError as error:
+        return error
+
+
+def not_found(given: Path) -> str:
+    """The message for a folder that holds neither a study nor a trial."""
+    if not given.exists():
+        return f"{given}: no such folder"
+    if not given.is_dir():
+        return f"{given}: not a folder; give the folder of a study or of a trial"
+    inside = sorted(str(path) for path in given.glob("*") if is_study(path))
+    hint = f"; did you mean {' or '.join(inside[:3])}?" if inside else ""
+    return f"{given}: neither a study (no trials/ in it) nor a trial (no trial.json in it){hint}"
+
+
+def group(name: str, folders: Sequence[Path]) -> Study:
+    """Single trainings put together, to be compared."""
+    trials, unreadable = [], {}
+    for folder in folders:
+        found = _read_or_damage(folder)
+        if isinstance(found, Trial):
+            trials.append(found)
+        else:
+            unreadable[folder] = str(found)
+    return Study(name, folders[0].parent, tuple(trials), unreadable=unreadable, is_search=False)

@@ -1,0 +1,75 @@
+"""``summary.json`` and ``best_loss.yaml``: the answer of a study as files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from sweep.files import write_json, write_text
+from sweep.records import Study, Trial
+from sweep.records.weights_file import loss_block
+
+__all__ = ["write_summary"]
+
+
+def write_summary(study: Study) -> None:
+    """Write ``summary.json`` and, once there is a best trial, ``best_loss.yaml``."""
+    kept = {trial.number for trial in study.feasible}
+    write_json(
+        study.folder / "summary.json",
+        {
+            "study": study.name,
+            "states": study.states,
+            "references": {role: _entry(trial) for role, trial in study.references.items()},
+            **_front_entry(study),
+            "trials": [
+                {
+                    "number": trial.number, "role": trial.role, "state": trial.state,
+                    "score": trial.score, "epoch": trial.epoch,
+                    "seconds": trial.details.get("seconds"), "params": trial.params,
+                    "reason": trial.reason, "same_as": trial.same_as,
+                    "feasible": trial.number in kept if trial.is_complete else None,
+                }
+                for trial in study
+            ],
+        },
+    )  # fmt: skip
+    best, path = study.best, study.folder / "best_loss.yaml"
+    if best is None or not best.stages:
+        path.unlink(missing_ok=True)  # of when trial 0, whose errors constrain, was not complete
+    else:
+        head = (
+            f"# Best weights of study {study.name}: trial {best.number}, score {best.score:.6g}, "
+            f"seed {best.details.get('seed')}\n"
+        )
+        write_text(path, head + loss_block(best.stages))
+
+
+def _entry(trial: Trial) -> dict[str, Any]:
+    balance = trial.balance
+    return {
+        "trial": trial.number,
+        "score": trial.score,
+        "epoch": trial.epoch,
+        "metrics": trial.results,
+        "loss": yaml.safe_load(loss_block(trial.stages)) if trial.stages else None,
+        "balance": None
+        if balance is None
+        else {
+            "shares": balance.shares,
+            "effective_terms": balance.effective_terms,
+            "dominant": balance.dominant,
+            "starved": balance.starved,
+        },
+    }
+
+
+def _front_entry(study: Study) -> dict[str, Any]:
+    """The Pareto front of a study of several objectives."""
+    front = study.front
+    if front is None:
+        return {}
+    trials = [{"trial": trial.number, "values": values} for trial, values in front.trials]
+    knee = None if front.knee is None else front.knee.number
+    return {"front": {"minimize": front.minimize, "trials": trials, "knee": knee}}
