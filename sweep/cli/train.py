@@ -41,8 +41,8 @@ def train_once(cfg: DictConfig) -> None:
 
     from sweep.report.terminal.answer import print_trial
     from sweep.training.job import train_trial
+    from sweep.training.loop import Decision, EpochReport
     from sweep.training.preflight import preflight
-    from sweep.training.run import Decision, EpochReport
     from sweep.training.setup import Setup
     from sweep.workers.display import make_progress
     from sweep.workers.signals import GracefulStop

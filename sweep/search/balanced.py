@@ -16,7 +16,7 @@ from sweep.config.stages import Stage
 from sweep.errors import TrainingError
 from sweep.search.space import SearchSpace
 from sweep.training.balance import measure_gradients
-from sweep.training.member import Member
+from sweep.training.optimization import Optimization
 from sweep.training.setup import Setup
 
 __all__ = ["balanced_parameters"]
@@ -72,11 +72,13 @@ def _measure(cfg: DictConfig, setup: Setup, stages: list[Stage]) -> list[dict[st
             row.append(measure_gradients(setup, probe, options).raw)
 
     loss = WeightedLoss(stages[0].loss, setup.device)
-    member = Member(setup.model, cast(TrainerConfig, OmegaConf.to_object(cfg.trainer)), stages[0])
+    optimization = Optimization(
+        setup.model, cast(TrainerConfig, OmegaConf.to_object(cfg.trainer)), stages[0]
+    )
     measure()
     for epoch in range(cfg.search.balance_epochs):
         for ref, periodic in setup.batches("train", seed=cfg.seed, epoch=epoch):
-            member.step(loss, ref, periodic=periodic, stress=setup.needs_stress(loss))
+            optimization.step(loss, ref, periodic=periodic, stress=setup.needs_stress(loss))
         measure()
     norms = [
         dict(zip(probe.names, torch.stack(row).cpu().unbind(dim=1), strict=True))

@@ -27,7 +27,7 @@ from sweep.study.progress import Progress
 from sweep.study.queue import TrialHandle
 from sweep.study.references import BALANCED, default_errors
 from sweep.study.spec import StudySpec
-from sweep.training.run import Decision, EpochReport, Result
+from sweep.training.loop import Decision, EpochReport, Result
 
 __all__ = ["Annotate", "TrainTrial", "TrialRunner"]
 

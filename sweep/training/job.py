@@ -19,7 +19,7 @@ from sweep.data.dataset import DataSet
 from sweep.errors import DamagedRecordError, LeaseLostError
 from sweep.files import read_json, write_json
 from sweep.records.writer import environment
-from sweep.training.run import Decision, EpochReport, Result, Run
+from sweep.training.loop import Decision, EpochReport, Result, TrainingLoop
 from sweep.training.setup import Setup
 
 __all__ = ["train_trial"]
@@ -77,8 +77,8 @@ def train_trial(
     write_json(path, content)
     began = time.perf_counter()
 
-    def train() -> tuple[Run, Result]:
-        run = Run(
+    def train() -> tuple[TrainingLoop, Result]:
+        run = TrainingLoop(
             setup,
             stages,
             cast(TrainerConfig, OmegaConf.to_object(cfg.trainer)),

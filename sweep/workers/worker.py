@@ -21,8 +21,8 @@ from sweep.study.queue import TrialHandle, TrialQueue
 from sweep.study.runner import Annotate, TrialRunner
 from sweep.study.spec import StudySpec
 from sweep.training.job import train_trial
+from sweep.training.loop import Decision, EpochReport, Result
 from sweep.training.preflight import preflight
-from sweep.training.run import Decision, EpochReport, Result
 from sweep.training.setup import Setup
 from sweep.workers.heartbeat import Heartbeat
 

@@ -123,7 +123,7 @@ def overhead(sampler: str, n_finished: int, n_measured: int, profile: bool) -> N
     from sweep.study.runner import TrialRunner
     from sweep.study.storage import open_storage
     from sweep.training import job
-    from sweep.training.run import Decision, EpochReport, Result
+    from sweep.training.loop import Decision, EpochReport, Result
     from sweep.workers import worker
 
     class NoRun:

@@ -27,7 +27,7 @@ from sweep.config.stages import CONF_DIR
 from sweep.data.dataset import load
 from sweep.hydra_plugin.registration import register
 from sweep.records.writer import TrialRecord
-from sweep.training.member import Member
+from sweep.training.optimization import Optimization
 from sweep.training.setup import Setup
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     stage = check_config(cfg)[0]
     setup = Setup(cfg, load(cfg.heads, seed=cfg.seed))
     loss = WeightedLoss(stage.loss, device=setup.device)
-    member = Member(setup.model, OmegaConf.to_object(cfg.trainer), stage)
+    optimization = Optimization(setup.model, OmegaConf.to_object(cfg.trainer), stage)
     parameters, clip_grad = list(setup.model.parameters()), cfg.trainer.clip_grad
 
     with tempfile.TemporaryDirectory() as folder:
@@ -58,12 +58,12 @@ def main() -> None:
             nonlocal step
             rows, times = [], []
             for ref, periodic in setup.batches("train", seed=0, epoch=epoch):
-                raw, total, norm = member.step(loss, ref, periodic=periodic, stress=False)
+                raw, total, norm = optimization.step(loss, ref, periodic=periodic, stress=False)
                 rows.append(torch.cat([raw, total[None], norm[None]]))
                 times.append(time.time())
             values = torch.stack(rows).double().cpu().numpy()
             record.add_steps(
-                first_step=step, epoch=epoch, stage=0, lr=member.lr, times=times,
+                first_step=step, epoch=epoch, stage=0, lr=optimization.lr, times=times,
                 raw=values[:, :-2], weights=stage.weights, total=values[:, -2],
                 grad_norm=values[:, -1],
             )  # fmt: skip
@@ -72,13 +72,13 @@ def main() -> None:
             return len(values)
 
         def bare_step(ref: Mapping[str, Tensor], periodic: bool) -> None:
-            pred = member.model(ref, periodic=periodic, compute_stress=False, training=True)
+            pred = optimization.model(ref, periodic=periodic, compute_stress=False, training=True)
             total = loss(pred=pred, ref=ref)
-            member.optimizer.zero_grad(set_to_none=True)
+            optimization.optimizer.zero_grad(set_to_none=True)
             total.backward()
             torch.nn.utils.clip_grad_norm_(parameters, clip_grad)
-            member.optimizer.step()
-            member.ema.update()
+            optimization.optimizer.step()
+            optimization.ema.update()
 
         def bare(epoch: int) -> int:
             count = 0

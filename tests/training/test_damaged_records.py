@@ -14,7 +14,7 @@ from sweep.data.dataset import load
 from sweep.errors import InputError
 from sweep.study.storage import open_journal
 from sweep.training.job import train_trial
-from sweep.training.run import Decision
+from sweep.training.loop import Decision
 from sweep.training.setup import Setup
 
 EPOCHS = ["train_schedule.0.end=2"]

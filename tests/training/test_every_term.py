@@ -22,7 +22,7 @@ from sweep.data.dataset import load
 from sweep.errors import InputError
 from sweep.hydra_plugin.registration import register
 from sweep.models import FAMILIES
-from sweep.training.member import Member
+from sweep.training.optimization import Optimization
 from sweep.training.preflight import preflight
 from sweep.training.setup import Setup
 
@@ -176,10 +176,12 @@ def test_a_few_steps_lower_the_term(prepare, name, term):
     spoil(setup.model, term)
     lr = LR.get(term, cfg.train_schedule["0"].lr)
     loss = WeightedLoss(stages[0].loss)
-    member = Member(setup.model, cfg.trainer, replace(stages[0], lr=lr))
+    optimization = Optimization(setup.model, cfg.trainer, replace(stages[0], lr=lr))
     ref, periodic = next(iter(setup.batches("train")))
     stress = setup.needs_stress(loss)
-    values = [float(member.step(loss, ref, periodic=periodic, stress=stress)[0]) for _ in range(5)]
+    values = [
+        float(optimization.step(loss, ref, periodic=periodic, stress=stress)[0]) for _ in range(5)
+    ]
     assert all(value > 0 for value in values[:2])
     assert min(values[2:]) < 0.995 * values[0], values
 

@@ -10,8 +10,8 @@ from sweep.config.stages import CONF_DIR
 from sweep.data.dataset import load
 from sweep.hydra_plugin.registration import register
 from sweep.training.job import train_trial
+from sweep.training.loop import Decision
 from sweep.training.preflight import preflight
-from sweep.training.run import Decision
 from sweep.training.setup import Setup
 
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))

@@ -14,9 +14,9 @@ from sweep.search.balanced import balanced_parameters
 from sweep.search.space import SearchSpace
 from sweep.training import checkpoint
 from sweep.training.job import train_trial
-from sweep.training.member import Member
+from sweep.training.loop import Decision
+from sweep.training.optimization import Optimization
 from sweep.training.preflight import preflight
-from sweep.training.run import Decision
 from sweep.training.setup import Setup
 
 OPTIONS = "train_schedule.{}.fixed_point_training_options"
@@ -100,13 +100,13 @@ def test_a_trained_model_has_the_right_sign(prepare):
     """Electrons fill up as the Fermi level rises: by one step, and self-consistently."""
     cfg, stages, setup = prepare(SECOND, "train_schedule.0.lr=0.03", "trainer.batch_size=2")
     setup.reset()
-    member = Member(setup.model, cfg.trainer, stages[0])
+    optimization = Optimization(setup.model, cfg.trainer, stages[0])
     for stage in stages:
-        member.enter(stage)
+        optimization.enter(stage)
         loss = WeightedLoss(stage.loss)
         for epoch in range(4):
             for ref, periodic in setup.batches("train", seed=0, epoch=epoch):
-                member.step(loss, ref, periodic=periodic, stress=False)
+                optimization.step(loss, ref, periodic=periodic, stress=False)
     ref, periodic = setup.balance_batch()
     options = stages[1].options
     prediction = setup.model(ref, periodic=periodic, **options)

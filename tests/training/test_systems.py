@@ -12,7 +12,7 @@ from sweep.config.checks import check_config
 from sweep.data import shipped
 from sweep.data.dataset import load
 from sweep.errors import InputError
-from sweep.training.member import Member
+from sweep.training.optimization import Optimization
 from sweep.training.preflight import preflight
 from sweep.training.setup import Setup
 
@@ -110,10 +110,11 @@ def test_training_lowers_the_loss_on_every_kind(prepare):
     cfg, stages, setup = prepare(LOSS, METRICS)
     setup.reset()
     loss = losses.WeightedLoss(stages[0].loss)
-    member = Member(setup.model, cfg.trainer, stages[0])
+    optimization = Optimization(setup.model, cfg.trainer, stages[0])
     for batch in setup.batches("train"):
         totals = [
-            float(member.step(loss, batch[0], periodic=batch[1], stress=True)[1]) for _ in range(6)
+            float(optimization.step(loss, batch[0], periodic=batch[1], stress=True)[1])
+            for _ in range(6)
         ]
         assert totals[-1] < totals[0]
 

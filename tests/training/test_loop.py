@@ -15,7 +15,7 @@ from sweep.errors import TrainingError
 from sweep.files import read_json
 from sweep.training import checkpoint
 from sweep.training.job import train_trial
-from sweep.training.run import Decision
+from sweep.training.loop import Decision
 
 STAGES = [
     "schedule=two_stages",

@@ -20,11 +20,11 @@ from sweep.errors import DamagedRecordError, TrainingError
 from sweep.records.writer import TrialRecord
 from sweep.training import checkpoint
 from sweep.training.balance import balance_columns, measure_gradients
-from sweep.training.member import Member
 from sweep.training.metrics import score
+from sweep.training.optimization import Optimization
 from sweep.training.setup import Setup
 
-__all__ = ["Decision", "EpochReport", "Result", "Run"]
+__all__ = ["Decision", "EpochReport", "Result", "TrainingLoop"]
 
 
 class Decision(Enum):
@@ -75,7 +75,7 @@ class Result:
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-class Run:
+class TrainingLoop:
     """A training run in a folder; continues from the folder's checkpoint if there is one.
 
     Args:
@@ -117,7 +117,7 @@ class Run:
         self._stage = stages[0]
         # The model is judged as it is used in the end, so that all epochs are judged alike.
         self._options = stages[-1].options
-        self._member = Member(setup.model, trainer, self._stage)
+        self._optimization = Optimization(setup.model, trainer, self._stage)
         self._losses = [
             WeightedLoss(stage.loss, device=setup.device, dtype=setup.dtype) for stage in stages
         ]
@@ -154,8 +154,8 @@ class Run:
         self._step = saved["step"]
         self._best = (saved["best_score"], saved["best_epoch"])
         self._stage = self._stage_of(saved["epoch"])
-        self._member.enter(self._stage)
-        self._member.load_state_dict(saved["member"])
+        self._optimization.enter(self._stage)
+        self._optimization.load_state_dict(saved["member"])
         self.history = [
             EpochReport(stage=self._stage_of(entry["epoch"]), seconds=math.nan, **entry)
             for entry in saved["history"]
@@ -170,7 +170,7 @@ class Run:
         stage = self._stage_of(epoch)
         if stage is not self._stage:
             self._stage = stage
-            self._member.enter(stage)
+            self._optimization.enter(stage)
         loss = self._losses[stage.index]
         interval = self.trainer.balance_interval
         if interval and epoch % interval == 0:
@@ -179,7 +179,7 @@ class Run:
                 balance_columns(balance, step=self._step, epoch=epoch, stage=stage.index)
             )
         shares = self._run_steps(loss, epoch, stage)
-        with self._member.averaged():
+        with self._optimization.averaged():
             metrics = self.setup.evaluate("valid", loss, self._options)
             metrics["score"] = self._score(metrics)
             if not math.isfinite(metrics["score"]):
@@ -192,9 +192,13 @@ class Run:
                 self._best = (metrics["score"], epoch)
                 checkpoint.save(
                     self.folder / "best.pt",
-                    {"model": self._member.model.state_dict(), "epoch": epoch, "metrics": metrics},
+                    {
+                        "model": self._optimization.model.state_dict(),
+                        "epoch": epoch,
+                        "metrics": metrics,
+                    },
                 )
-        self._member.end_epoch(metrics["loss"])
+        self._optimization.end_epoch(metrics["loss"])
         self.record.add_metrics(
             step=self._step, epoch=epoch, stage=stage.index, split="valid", metrics=metrics
         )
@@ -213,10 +217,10 @@ class Run:
 
     def _run_steps(self, loss: WeightedLoss, epoch: int, stage: Stage) -> dict[str, float]:
         """The optimiser steps of an epoch; returns the mean share of every term."""
-        lr = self._member.lr
+        lr = self._optimization.lr
         raw, totals, norms, times = [], [], [], []
         for ref, periodic in self.setup.batches("train", seed=self.seed, epoch=epoch):
-            row, total, norm = self._member.step(
+            row, total, norm = self._optimization.step(
                 loss, ref, periodic=periodic, stress=self.setup.needs_stress(loss)
             )
             raw.append(row)
@@ -261,7 +265,7 @@ class Run:
                 "best_score": self._best[0],
                 "best_epoch": self._best[1],
                 "log_size": log_size,
-                "member": self._member.state_dict(),
+                "member": self._optimization.state_dict(),
                 "history": [_plain(entry) for entry in [*self.history, report]],
             },
         )
@@ -283,7 +287,7 @@ class Run:
             best = checkpoint.load(self.folder / "best.pt", self.setup.device)
             if best is None:
                 raise DamagedRecordError(f"{self.folder / 'best.pt'}: missing")
-            self._member.model.load_state_dict(best["model"])
+            self._optimization.model.load_state_dict(best["model"])
             stage = self._stage_of(result.epoch)
             metrics = self.setup.evaluate("test", self._losses[stage.index], self._options)
             metrics["score"] = self._score(metrics)

@@ -1,4 +1,4 @@
-"""A member: one set of parameters while it is being trained."""
+"""The optimisation of one training: parameters, optimiser, their average and the schedule."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from losses import WeightedLoss
 from sweep.config.schema import TrainerConfig
 from sweep.config.stages import Stage
 
-__all__ = ["Member"]
+__all__ = ["Optimization"]
 
 
-class Member:
+class Optimization:
     """Model, optimiser, averaged parameters and learning-rate schedule of one training.
 
     Args:
