@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a killed writer, never leaves half of one."""
+"""Writing files whole: a reader sees the old or the new one, also after a kill or a power loss."""
 
 from __future__ import annotations
 
@@ -9,18 +9,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_json", "replacing", "write_json", "write_text"]
+__all__ = ["read_json", "replacing", "sync", "write_json", "write_text"]
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of ``path`` when the block ends well."""
+    """A temporary path that takes the place of ``path`` when the block ends well.
+
+    Both the content and the new name are on the disk then: what a database is told afterwards must
+    not outlive what it tells of.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # One process writes a given file at a time (the trial's lock), so the name can be fixed and a
     # killed writer leaves no growing pile.
     temporary = path.with_name(path.name + ".tmp")
     yield temporary
+    sync(temporary)
     os.replace(temporary, path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from sweep.config.checks import check_config
 from sweep.errors import InputError
 from sweep.files import read_json
+from sweep.records.writer import TrialWriter
 from sweep.search.space import SearchSpace
 from sweep.study.definition import changes, definition
 from sweep.training.load_data import load_data
@@ -41,16 +42,15 @@ def train_once(cfg: DictConfig) -> None:
 
     from sweep.report.terminal.answer import print_trial
     from sweep.training.job import train_trial
-    from sweep.training.loop import Decision, EpochReport
-    from sweep.training.preflight import preflight
-    from sweep.training.setup import Setup
+    from sweep.training.own import OwnTrainer
+    from sweep.training.trainer import Decision, EpochReport
     from sweep.workers.display import make_progress
     from sweep.workers.signals import GracefulStop
 
     progress = make_progress(n_trials=1, standing=lambda: (1, None))
     progress.message(f"building graphs and model, then training in {folder}")
-    setup = Setup.get(cfg, dataset)
-    progress.show(preflight(setup, stages))
+    trainer = OwnTrainer(dataset)
+    progress.show(trainer.check(cfg, stages))
 
     with progress, GracefulStop() as stop:
         progress.trial_started(0, "the configured weights", stages[-1].end + 1)
@@ -60,7 +60,7 @@ def train_once(cfg: DictConfig) -> None:
             return Decision.STOP if stop.requested else Decision.CONTINUE
 
         entries = {"number": 0, "role": "default", "params": {}, "definition": defined}
-        result = train_trial(cfg, stages, dataset, folder, after_epoch, entries=entries)
+        result = train_trial(trainer, cfg, stages, TrialWriter(folder, entries), after_epoch)
         progress.trial_ended(0, result.state, result.score)
     print_trial(folder)
     if result.state == "STOPPED":

@@ -36,6 +36,7 @@ class DebugLog:
         with self.path.open("ab") as file:
             file.write("".join(f"{line}\n" for line in lines).encode())
             file.flush()
+            os.fsync(file.fileno())
             return os.fstat(file.fileno()).st_size
 
 

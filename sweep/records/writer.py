@@ -1,163 +1,187 @@
-"""The folder of one trial and its files, committed epoch by epoch."""
+"""The folder of one trial while it is trained: the only writer of ``trial.json``."""
 
 from __future__ import annotations
 
-import platform
-import subprocess
+import os
+import shutil
 import time
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from sweep.files import read_json, sync, write_json
+from sweep.records.epoch_tables import EpochTables
+from sweep.records.state import State
+from sweep.records.trial_file import FILE
 
-from sweep.errors import DamagedRecordError
-from sweep.quantities import QUANTITIES
-from sweep.records.debug_log import DebugLog, breakdown_line, epoch_line
-from sweep.records.tables import Table
-
-__all__ = ["TrialRecord", "environment"]
-
-_PACKAGES = (
-    "mace-loss-sweep", "torch", "mace-torch", "graph-longrange", "e3nn", "optuna", "hydra-core",
-    "numpy", "pandas", "pyarrow",
-)  # fmt: skip
+__all__ = ["Result", "TrialWriter"]
 
 
-class TrialRecord:
-    """Writes what a trial leaves behind.
+@dataclass
+class Result:
+    """How a training ended.
 
-    The epoch is the unit of commitment: its rows, metrics and log lines are written by
-    :meth:`commit`, then the caller writes the checkpoint that holds the returned log size. A run
-    that dies in between is cut back to its checkpoint when it is opened again.
+    Attributes:
+        state: ``COMPLETE``, ``PRUNED`` or ``STOPPED``.
+        score: The score by the objective's epoch rule.
+        epoch: The epoch that it comes from.
+        metrics: For ``valid`` and, if complete, ``test``: the metrics of that epoch's model.
+    """
+
+    state: State
+    score: float
+    epoch: int
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+class TrialWriter:
+    """Writes what a trial leaves behind: ``trial.json``, its tables and its log.
+
+    A trainer opens the tables by :meth:`open_tables`, adds rows and calls :meth:`commit` at the end
+    of every epoch, before it writes its checkpoint.
 
     Args:
         folder: Folder of the trial.
-        fit_name: Names the debug log.
-        last_epoch: Last epoch of the checkpoint, -1 if there is none.
-        log_size: Size of the debug log at the checkpoint.
-        n_steps: Optimiser steps at the checkpoint.
-
-    Raises:
-        DamagedRecordError: if a file is damaged, or a row that belongs to the checkpoint is gone.
+        entries: Of ``trial.json``: ``number``, ``role``, ``params``, ….
+        may_write: Called before anything is written; raises ``LeaseLostError`` if another worker
+            has the trial by now, and nothing is written then.
     """
 
     def __init__(
         self,
         folder: Path,
-        fit_name: str,
-        *,
-        last_epoch: int = -1,
-        log_size: int = 0,
-        n_steps: int = 0,
+        entries: Mapping[str, Any],
+        may_write: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
-        self._breakdown = Table(folder / "breakdown.parquet", last_epoch=last_epoch)
-        self._metrics = Table(folder / "metrics.parquet", last_epoch=last_epoch)
-        # The test set is measured once, at the end of a run; one that goes on measures it again.
-        self._metrics.drop("split", "test")
-        self._balance = Table(folder / "balance.parquet", last_epoch=last_epoch)
-        self._log = DebugLog(folder / "logs" / f"{fit_name}_debug.log", size=log_size)
-        self._lines: list[str] = []
-        for table, there, written in (
-            ("breakdown", len(self._breakdown), n_steps),
-            ("metrics", len(self._metrics), last_epoch + 1),
-        ):
-            if there != written:
-                raise DamagedRecordError(
-                    f"{folder / table}.parquet: {there} rows; {written} were written"
-                )
+        self.may_write = may_write
+        self._entries = dict(entries)
+        self._content: dict[str, Any] = {}
+        self._tables: EpochTables | None = None
+        self._began = time.perf_counter()
 
-    def add_steps(
-        self,
-        *,
-        first_step: int,
-        epoch: int,
-        stage: int,
-        lr: float,
-        times: Sequence[float],
-        raw: np.ndarray,
-        weights: Mapping[str, float],
-        total: np.ndarray,
-        grad_norm: np.ndarray,
-    ) -> None:
-        """Add the optimiser steps of one epoch.
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """Say that the trial is being trained, for the first time or again.
 
         Args:
-            first_step: Number of the first of these steps since the start of the trial.
-            epoch: Their epoch.
-            stage: Index of their stage.
-            lr: Their learning rate.
-            times: Wall-clock time of each, in seconds since 1970.
-            raw: Unweighted term values, shape [n_steps, n_terms], in the order of ``weights``.
-            weights: Weight of each term.
-            total: Total loss, shape [n_steps].
-            grad_norm: Norm of the gradient before clipping, shape [n_steps].
+            facts: What the training is: seed, stages, objective, device, versions, ….
         """
-        n_steps = len(total)
-        columns: dict[str, Any] = {
-            "step": np.arange(first_step, first_step + n_steps),
-            "epoch": np.full(n_steps, epoch),
-            "stage": np.full(n_steps, stage),
-            "lr": np.full(n_steps, lr),
-            "total": total,
-            "grad_norm": grad_norm,
+        try:
+            before = read_json(self.folder / FILE)
+        except ValueError:  # damaged; only the time spent so far is lost
+            before = {}
+        self._content = {
+            "started": _now(),
+            "seconds": 0.0,
+            **before,
+            **self._entries,
+            "state": State.RUNNING,
+            "reason": None,
+            **facts,
         }
-        columns |= {f"raw.{name}": raw[:, i] for i, name in enumerate(weights)}
-        columns |= {f"weight.{name}": np.full(n_steps, w) for name, w in weights.items()}
-        self._breakdown.append(columns)
-        active = [i for i, weight in enumerate(weights.values()) if weight > 0]
-        names = [list(weights)[i] for i in active]
-        weighted = raw * np.array(list(weights.values()))
-        for when, row in zip(times, weighted[:, active].tolist(), strict=True):
-            self._lines.append(breakdown_line(when, names, row))
+        self._began = time.perf_counter()
+        self._write()
 
-    def add_metrics(
-        self, *, step: int, epoch: int, stage: int, split: str, metrics: Mapping[str, float]
-    ) -> None:
-        """Add one evaluation: ``loss``, ``score`` and ``rmse_<quantity>``, ``mae_<quantity>``."""
-        row: dict[str, Any] = {"step": [step], "epoch": [epoch], "stage": [stage], "split": [split]}
-        self._metrics.append(row | {name: [value] for name, value in metrics.items()})
-        errors = [
-            (name, metrics[f"rmse_{name}"] * quantity.display_factor, quantity.display_unit)
-            for name, quantity in QUANTITIES.items()
-            if f"rmse_{name}" in metrics
-        ]
-        if split == "valid":
-            self._lines.append(epoch_line(time.time(), epoch, metrics["loss"], errors))
+    def open_tables(
+        self, fit_name: str, *, last_epoch: int = -1, log_size: int = 0, n_steps: int = 0
+    ) -> EpochTables:
+        """Open the tables and cut them back to the checkpoint: see :class:`EpochTables`.
 
-    def add_balance(self, columns: Mapping[str, Any]) -> None:
-        """Add one measurement of the terms' gradients, one row per term."""
-        self._balance.append(columns)
+        Raises:
+            DamagedRecordError: if a file is damaged, or a row that belongs to the checkpoint is
+                gone.
+        """
+        self._tables = EpochTables(
+            self.folder, fit_name, last_epoch=last_epoch, log_size=log_size, n_steps=n_steps
+        )
+        return self._tables
 
     def commit(self) -> int:
-        """Write what was added; returns the size of the debug log, for the checkpoint."""
-        for table in (self._breakdown, self._metrics, self._balance):
-            table.write()
-        size = self._log.append(self._lines)
-        self._lines = []
-        return size
+        """Put the added rows on disk; returns the size of the debug log, for the checkpoint."""
+        assert self._tables is not None
+        self.may_write()
+        return self._tables.write()
+
+    def set_aside(self, why: str) -> None:
+        """Move what was recorded into ``damaged/``: the trial begins again and nothing is lost.
+
+        Args:
+            why: What is damaged.
+        """
+        self.may_write()
+        self._content["restarted"] = why
+        aside = self.folder / "damaged" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+        aside.mkdir(parents=True)
+        for pattern in ("*.pt", "*.parquet", "logs"):
+            for path in self.folder.glob(pattern):
+                path.rename(aside / path.name)
+
+    def end(self, result: Result, epochs_trained: int) -> None:
+        """Write how the training ended. It is on the disk when this returns."""
+        self._content |= {
+            "state": result.state,
+            "score": result.score,
+            "epoch": result.epoch,
+            "epochs_trained": epochs_trained,
+            "metrics": result.metrics,
+        }
+        self._write_end()
+
+    def fail(self, error: Exception) -> None:
+        """Write that the training failed, and why."""
+        reason = str(error) or type(error).__name__
+        details = "".join(traceback.format_exception(error))
+        self._content |= {"state": State.FAILED, "reason": reason, "traceback": details}
+        self._write_end()
+
+    def copy(self, number: int) -> Result | None:
+        """Take over the records of another trial of the study, which was trained with the same.
+
+        Nothing in them ever changes, so they are linked.
+
+        Args:
+            number: The other trial.
+
+        Returns:
+            Its result; None if its records cannot be read.
+        """
+        source = self.folder.with_name(f"{number:04d}")
+        try:
+            content = {**read_json(source / FILE), **self._entries, "same_as": number}
+            result = Result(
+                State(content["state"]), content["score"], content["epoch"], content["metrics"]
+            )
+        except (ValueError, KeyError):
+            return None
+        self.may_write()
+        if self.folder.exists():  # of an attempt that was killed
+            shutil.rmtree(self.folder)
+        shutil.copytree(source, self.folder, copy_function=_link)
+        (self.folder / FILE).unlink()  # a link, which must not be written through
+        sync(self.folder.parent)
+        self._content = content
+        self._write()
+        return result
+
+    def _write_end(self) -> None:
+        self._content["seconds"] += time.perf_counter() - self._began
+        self._content["finished"] = _now()
+        self._write()
+
+    def _write(self) -> None:
+        self.may_write()
+        write_json(self.folder / FILE, self._content)
 
 
-def environment(device: str) -> dict[str, Any]:
-    """What the numbers of a run may depend on, for ``trial.json``."""
-    return {
-        "host": platform.node(),
-        "platform": platform.platform(),
-        "device": device,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in _PACKAGES},
-        "git_commit": _git_commit(),
-    }
-
-
-def _git_commit() -> str | None:
-    """The commit of the working directory, None outside a repository or without git."""
+def _link(source: str, target: str) -> None:
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable
 
-from omegaconf import DictConfig
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
 from sweep.config.checks import stages_of
-from sweep.config.stages import Stage
 from sweep.errors import LeaseLostError, TrainingError
 from sweep.locks import locked
 from sweep.records.state import State
+from sweep.records.writer import Result, TrialWriter
+from sweep.search.balanced import balanced_parameters
 from sweep.search.objectives import SCORE
 from sweep.search.samplers import draws_in_turn
 from sweep.search.suggestion import FixedSampler, is_drawn, suggest
 from sweep.study.composition import Composer
-from sweep.study.duplicates import copy_trial
 from sweep.study.history import FEASIBLE
 from sweep.study.hydra_job import hydra_job
 from sweep.study.phase import Phase, Training
@@ -27,28 +26,13 @@ from sweep.study.progress import Progress
 from sweep.study.queue import TrialHandle
 from sweep.study.references import BALANCED, default_errors
 from sweep.study.spec import StudySpec
-from sweep.training.loop import Decision, EpochReport, Result
+from sweep.training.job import train_trial
+from sweep.training.trainer import Decision, EpochReport, Trainer
 
-__all__ = ["Annotate", "TrainTrial", "TrialRunner"]
+__all__ = ["Annotate", "TrialRunner"]
 
 Annotate = Callable[[Trial], None]
 """Adds to a trial what a dashboard shows of it, before Optuna is told and freezes it."""
-
-
-class TrainTrial(Protocol):
-    """Trains in a folder; see :func:`sweep.training.job.train_trial`."""
-
-    def __call__(
-        self,
-        cfg: DictConfig,
-        stages: list[Stage],
-        folder: Path,
-        after_epoch: Callable[[EpochReport], Decision],
-        *,
-        entries: Mapping[str, Any],
-        before_commit: Callable[[], None],
-    ) -> Result:
-        """Train, continuing what the folder holds."""
 
 
 class TrialRunner:
@@ -57,9 +41,7 @@ class TrialRunner:
     Args:
         spec: The study.
         phase: What of it.
-        train: Trains.
-        balance: Measures the parameters of the balanced trial; raises ``TrainingError`` if that
-            cannot be done.
+        trainer: What trains.
         progress: The display.
         stopped: Whether to stop after the current epoch.
         annotate: Called before Optuna is told of a trial; None for nothing.
@@ -70,8 +52,7 @@ class TrialRunner:
         spec: StudySpec,
         phase: Phase,
         *,
-        train: TrainTrial,
-        balance: Callable[[], dict[str, Any]],
+        trainer: Trainer,
         progress: Progress,
         stopped: Callable[[], bool],
         annotate: Annotate | None = None,
@@ -81,8 +62,7 @@ class TrialRunner:
         self._queue = phase.queue
         self._study = phase.queue.study
         self._composer = Composer(spec.template, spec.space, spec.name)
-        self._train_trial = train
-        self._measure_balance = balance
+        self._trainer = trainer
         self._progress = progress
         self._stopped = stopped
         self._annotate = annotate
@@ -99,14 +79,21 @@ class TrialRunner:
             if self._phase.searches:
                 self._draw(trial)
             training = self._phase.training_of(trial)
-            result = self._copy(trial, training) or self._train(handle, training)
+            writer = self._writer(handle, training)
+            result = self._copy(trial, training, writer) or self._train(trial, training, writer)
             values = self._judge(trial, result)
         except (OSError, LeaseLostError):
             raise
         except Exception as error:  # whatever else went wrong is this trial's
-            self._fail(trial, error)
+            handle.lease.check()
+            end = functools.partial(self._fail, trial, error)
         else:
-            self._tell(trial, result, values)
+            handle.lease.check()
+            end = functools.partial(self._tell, trial, result, values)
+        try:
+            end()
+        except UpdateFinishedTrialError as error:  # another was faster since
+            raise LeaseLostError(f"trial {trial.number}: ended by another worker") from error
 
     def _draw(self, trial: Trial) -> None:
         space = self._spec.space
@@ -125,14 +112,18 @@ class TrialRunner:
             f"({self._spec.base.search.balance_epochs} epochs)"
         )
         try:
-            params = self._measure_balance()
+            params = balanced_parameters(self._spec.base, self._spec.space, self._trainer)
         except TrainingError as error:
             self._progress.message(f"no balanced weights: with the default ones, {error}")
             trial.set_user_attr("role", None)
             return
         self._study.sampler = FixedSampler(params)
 
-    def _copy(self, trial: Trial, training: Training) -> Result | None:
+    def _writer(self, handle: TrialHandle, training: Training) -> TrialWriter:
+        entries = {"number": training.number, "role": training.role, "params": training.params}
+        return TrialWriter(self._spec.folder / training.subdir, entries, handle.lease.check)
+
+    def _copy(self, trial: Trial, training: Training, writer: TrialWriter) -> Result | None:
         """The result of an earlier trial with the same weights; waits for it if it is at work."""
         if not self._phase.searches:
             return None
@@ -143,19 +134,18 @@ class TrialRunner:
                 if abandoned or self._queue.wait(self._stopped):
                     return Result(State.STOPPED, math.nan, -1)
                 continue
-            entries = {"number": trial.number, "role": training.role}
-            content = copy_trial(self._spec.folder / "trials", same.number, entries)
-            if content is None:  # its records are gone
-                return None
-            self._progress.message(
-                f"trial {trial.number}: has the weights of trial {same.number}, takes its result"
-            )
-            return Result(content["state"], content["score"], content["epoch"], content["metrics"])
+            result = writer.copy(same.number)
+            if result is not None:
+                self._progress.message(
+                    f"trial {trial.number}: has the weights of trial {same.number}, "
+                    "takes its result"
+                )
+            return result
         return None
 
-    def _train(self, handle: TrialHandle, training: Training) -> Result:
+    def _train(self, trial: Trial, training: Training, writer: TrialWriter) -> Result:
         """Train as a Hydra job, which writes its ``.hydra`` folder."""
-        trial, objectives = handle.trial, self._phase.objectives
+        objectives = self._phase.objectives
         own = {} if training.seed is None else {"seed": training.seed}
         cfg = self._composer.compose(training.params, training.subdir, trial.number, **own)
         reported = set(self._queue.trials()[trial.number].intermediate_values)
@@ -178,18 +168,7 @@ class TrialRunner:
             # The study's configuration was checked, and the ends of what is searched in it.
             stages = stages_of(task_cfg)
             self._progress.trial_started(trial.number, training.what, stages[-1].end + 1)
-            return self._train_trial(
-                task_cfg,
-                stages,
-                self._spec.folder / training.subdir,
-                after_epoch,
-                entries={
-                    "number": training.number,
-                    "role": training.role,
-                    "params": training.params,
-                },
-                before_commit=handle.lease.check,
-            )
+            return train_trial(self._trainer, task_cfg, stages, writer, after_epoch)
 
     def _judge(self, trial: Trial, result: Result) -> list[float] | None:
         """Note what a finished trial is worth; the values to minimise of a complete one."""

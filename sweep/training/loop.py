@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,62 +13,16 @@ from losses import WeightedLoss
 from sweep.config.schema import ObjectiveConfig, TrainerConfig
 from sweep.config.stages import Stage
 from sweep.errors import DamagedRecordError, TrainingError
-from sweep.records.writer import TrialRecord
+from sweep.records.state import State
+from sweep.records.writer import Result, TrialWriter
 from sweep.training import checkpoint
 from sweep.training.balance import balance_columns, measure_gradients
 from sweep.training.metrics import score
 from sweep.training.optimization import Optimization
 from sweep.training.setup import Setup
+from sweep.training.trainer import AfterEpoch, Decision, EpochReport
 
-__all__ = ["Decision", "EpochReport", "Result", "TrainingLoop"]
-
-
-class Decision(Enum):
-    """What the caller wants after an epoch."""
-
-    CONTINUE = "continue"
-    PRUNE = "prune"
-    STOP = "stop"
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What the caller sees of an epoch: all of it is on disk already.
-
-    Attributes:
-        epoch: The epoch, from 0.
-        stage: Its stage.
-        score: Score of the validation.
-        best_score: The best so far.
-        shares: Mean share of every term in the total loss over this epoch's steps.
-        metrics: Validation metrics.
-        seconds: Time that the epoch took; NaN where it was read from the records.
-    """
-
-    epoch: int
-    stage: Stage
-    score: float
-    best_score: float
-    shares: dict[str, float]
-    metrics: dict[str, float]
-    seconds: float
-
-
-@dataclass
-class Result:
-    """How a run ended.
-
-    Attributes:
-        state: ``COMPLETE``, ``PRUNED`` or ``STOPPED``.
-        score: The score by the objective's epoch rule.
-        epoch: The epoch that it comes from.
-        metrics: For ``valid`` and, if complete, ``test``: the metrics of that epoch's model.
-    """
-
-    state: str
-    score: float
-    epoch: int
-    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+__all__ = ["TrainingLoop"]
 
 
 class TrainingLoop:
@@ -83,10 +33,9 @@ class TrainingLoop:
         stages: The checked stages.
         trainer: The trainer's configuration.
         objective: The objective's configuration.
-        folder: Where the records go.
+        writer: Writes the records; its folder holds the checkpoints, too.
         fit_name: Names the debug log.
         seed: Seed of the order of the batches.
-        before_commit: Called before anything of an epoch is written; what it raises ends the run.
     """
 
     def __init__(
@@ -96,18 +45,16 @@ class TrainingLoop:
         trainer: TrainerConfig,
         objective: ObjectiveConfig,
         *,
-        folder: Path,
+        writer: TrialWriter,
         fit_name: str,
         seed: int,
-        before_commit: Callable[[], None] = lambda: None,
     ) -> None:
         self.setup = setup
         self.stages = stages
         self.trainer = trainer
         self.objective = objective
-        self.folder = folder
         self.seed = seed
-        self._before_commit = before_commit
+        self._writer = writer
         self.n_epochs = stages[-1].end + 1
         self.history: list[EpochReport] = []
         self._step = 0
@@ -121,18 +68,17 @@ class TrainingLoop:
         self._losses = [
             WeightedLoss(stage.loss, device=setup.device, dtype=setup.dtype) for stage in stages
         ]
-        saved = checkpoint.load(folder / "checkpoint.pt", setup.device)
+        saved = checkpoint.load(writer.folder / "checkpoint.pt", setup.device)
         if saved is not None:
             self._continue(saved)
-        self.record = TrialRecord(
-            folder,
+        self._tables = writer.open_tables(
             fit_name,
             last_epoch=self._epoch - 1,
             log_size=0 if saved is None else saved["log_size"],
             n_steps=self._step,
         )
 
-    def train(self, after_epoch: Callable[[EpochReport], Decision]) -> Result:
+    def train(self, after_epoch: AfterEpoch) -> Result:
         """Train to the end of the schedule, or as long as ``after_epoch`` says.
 
         Raises:
@@ -144,9 +90,9 @@ class TrainingLoop:
             decision = after_epoch(self.history[-1])
         finished = self._epoch == self.n_epochs
         if decision is Decision.STOP and not finished:
-            return self._result("STOPPED")
+            return self._result(State.STOPPED)
         if decision is Decision.PRUNE and not finished:
-            return self._result("PRUNED")
+            return self._result(State.PRUNED)
         return self._finish()
 
     def _continue(self, saved: dict[str, Any]) -> None:
@@ -175,7 +121,7 @@ class TrainingLoop:
         interval = self.trainer.balance_interval
         if interval and epoch % interval == 0:
             balance = measure_gradients(self.setup, loss, stage.options)
-            self.record.add_balance(
+            self._tables.add_balance(
                 balance_columns(balance, step=self._step, epoch=epoch, stage=stage.index)
             )
         shares = self._run_steps(loss, epoch, stage)
@@ -187,11 +133,11 @@ class TrainingLoop:
                     f"epoch {epoch}: the validation error is not finite: "
                     + ", ".join(f"{k} {v}" for k, v in metrics.items() if not math.isfinite(v))
                 )
-            self._before_commit()
+            self._writer.may_write()
             if self.objective.epoch == "last" or metrics["score"] < self._best[0]:
                 self._best = (metrics["score"], epoch)
                 checkpoint.save(
-                    self.folder / "best.pt",
+                    self._writer.folder / "best.pt",
                     {
                         "model": self._optimization.model.state_dict(),
                         "epoch": epoch,
@@ -199,7 +145,7 @@ class TrainingLoop:
                     },
                 )
         self._optimization.end_epoch(metrics["loss"])
-        self.record.add_metrics(
+        self._tables.add_metrics(
             step=self._step, epoch=epoch, stage=stage.index, split="valid", metrics=metrics
         )
         self._epoch += 1
@@ -235,7 +181,7 @@ class TrainingLoop:
         weights = stage.weights
         n_terms = len(weights)
         _check_finite(values, list(weights), epoch)
-        self.record.add_steps(
+        self._tables.add_steps(
             first_step=self._step,
             epoch=epoch,
             stage=stage.index,
@@ -256,9 +202,9 @@ class TrainingLoop:
 
     def _commit(self, report: EpochReport) -> None:
         """Put the epoch on disk; the checkpoint comes last and makes it count."""
-        log_size = self.record.commit()
+        log_size = self._writer.commit()
         checkpoint.save(
-            self.folder / "checkpoint.pt",
+            self._writer.folder / "checkpoint.pt",
             {
                 "epoch": report.epoch,
                 "step": self._step,
@@ -273,7 +219,7 @@ class TrainingLoop:
     def _score(self, metrics: dict[str, float]) -> float:
         return score(metrics, self.setup.scales, self.objective.metrics, self.objective.statistic)
 
-    def _result(self, state: str) -> Result:
+    def _result(self, state: State) -> Result:
         best_score, best_epoch = self._best
         metrics = {}
         if best_epoch >= 0:
@@ -282,21 +228,21 @@ class TrainingLoop:
 
     def _finish(self) -> Result:
         """Measure the best model on the test set, which had no part in choosing it."""
-        result = self._result("COMPLETE")
+        result = self._result(State.COMPLETE)
         if self.setup.has_split("test"):
-            best = checkpoint.load(self.folder / "best.pt", self.setup.device)
+            best = checkpoint.load(self._writer.folder / "best.pt", self.setup.device)
             if best is None:
-                raise DamagedRecordError(f"{self.folder / 'best.pt'}: missing")
+                raise DamagedRecordError(f"{self._writer.folder / 'best.pt'}: missing")
             self._optimization.model.load_state_dict(best["model"])
             stage = self._stage_of(result.epoch)
             metrics = self.setup.evaluate("test", self._losses[stage.index], self._options)
             metrics["score"] = self._score(metrics)
-            self.record.add_metrics(
+            self._tables.add_metrics(
                 step=self._step, epoch=result.epoch, stage=stage.index, split="test",
                 metrics=metrics,
             )  # fmt: skip
             result.metrics["test"] = metrics
-        self.record.commit()
+        self._writer.commit()
         return result
 
 

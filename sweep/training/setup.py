@@ -1,4 +1,4 @@
-"""What all trials of a study share: graphs and model, built once per process."""
+"""What the trials of a study share: graphs, model and initial parameters."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import dataclasses
 import platform
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 import losses
@@ -48,8 +48,6 @@ class Setup:
     Raises:
         InputError: if the device is not there, or the labels do not fit model or objective.
     """
-
-    _current: ClassVar[tuple[dict[str, Any], DataSet, Setup] | None] = None
 
     def __init__(self, cfg: DictConfig, dataset: DataSet) -> None:
         trainer = cfg.trainer
@@ -107,16 +105,6 @@ class Setup:
             if name != "score" and (key != "constraints" or cfg.objective[key][name] is not None)
         }
         self._check_objective()
-
-    @classmethod
-    def get(cls, cfg: DictConfig, dataset: DataSet) -> Setup:
-        """The setup of a configuration: the last one if only weights and the like differ."""
-        parts: Any = OmegaConf.to_container(cfg, resolve=True)
-        key = {name: parts[name] for name in ("heads", "model", "trainer", "objective", "seed")}
-        if cls._current is None or cls._current[0] != key or cls._current[1] is not dataset:
-            cls._current = None  # frees the old one before the new one is built
-            cls._current = (key, dataset, cls(cfg, dataset))
-        return cls._current[2]
 
     def reset(self) -> None:
         """Give the model its initial parameters."""

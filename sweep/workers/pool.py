@@ -102,6 +102,7 @@ class WorkerPool:
 
     def _work_here(self, queue: TrialQueue, dataset: DataSet) -> bool:
         from sweep.console import make_console
+        from sweep.training.own import OwnTrainer
         from sweep.workers.heartbeat import Heartbeat
         from sweep.workers.worker import Worker
 
@@ -113,7 +114,7 @@ class WorkerPool:
         worker = Worker(
             self._spec,
             queue,
-            dataset,
+            OwnTrainer(dataset),
             progress_of=lambda of: make_progress(n_trials=of.n_trials, standing=of.standing),
             heartbeat=heartbeat,
             stopped=lambda: stop.requested,

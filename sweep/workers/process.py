@@ -84,6 +84,7 @@ class WorkerProcess:
         # Torch reads the number of its threads when it is imported.
         os.environ.setdefault("OMP_NUM_THREADS", str(spec.base.trainer.num_threads))
         from sweep.training.load_data import load_data
+        from sweep.training.own import OwnTrainer
         from sweep.workers.display import plain_progress
         from sweep.workers.worker import Worker
 
@@ -92,7 +93,7 @@ class WorkerProcess:
         worker = Worker(
             spec,
             queue,
-            load_data(spec.base),
+            OwnTrainer(load_data(spec.base)),
             progress_of=lambda of: plain_progress(
                 console, n_trials=of.n_trials, standing=of.standing
             ),

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-from omegaconf import DictConfig
 from rich.console import RenderableType
 
 from sweep.config.checks import check_config
-from sweep.config.stages import Stage
-from sweep.data.dataset import DataSet
 from sweep.errors import LeaseLostError, SweepError
-from sweep.search.balanced import balanced_parameters
 from sweep.study.confirmation import confirmation_phase
 from sweep.study.phase import Phase, search_phase
 from sweep.study.progress import Progress
 from sweep.study.queue import TrialHandle, TrialQueue
 from sweep.study.runner import Annotate, TrialRunner
 from sweep.study.spec import StudySpec
-from sweep.training.job import train_trial
-from sweep.training.loop import Decision, EpochReport, Result
-from sweep.training.preflight import preflight
-from sweep.training.setup import Setup
+from sweep.training.trainer import Trainer
 from sweep.workers.heartbeat import Heartbeat
 
 __all__ = ["Worker"]
@@ -35,7 +26,7 @@ class Worker:
     Args:
         spec: The study.
         queue: Hands out its trials.
-        dataset: The checked data.
+        trainer: What trains.
         progress_of: Makes the display of a queue's trials.
         heartbeat: Shows others that this worker is alive.
         stopped: Whether to stop after the current epoch.
@@ -46,7 +37,7 @@ class Worker:
         self,
         spec: StudySpec,
         queue: TrialQueue,
-        dataset: DataSet,
+        trainer: Trainer,
         *,
         progress_of: Callable[[TrialQueue], Progress],
         heartbeat: Heartbeat,
@@ -55,20 +46,20 @@ class Worker:
     ) -> None:
         self._spec = spec
         self._queue = queue
-        self._dataset = dataset
+        self._trainer = trainer
         self._progress_of = progress_of
         self._heartbeat = heartbeat
         self._stopped = stopped
         self._annotate = annotate
 
     def prepare(self) -> RenderableType:
-        """Build graphs and model and check every term on them; returns the table of the check.
+        """Let the trainer check every term; returns the table of the check.
 
         Raises:
             InputError: naming every term that cannot be trained, and why.
         """
         base = self._spec.base
-        return preflight(self._setup(base), check_config(base))
+        return self._trainer.check(base, check_config(base))
 
     def run(self) -> bool:
         """Work until the study is done; returns False if it was stopped before.
@@ -90,8 +81,7 @@ class Worker:
             runner = TrialRunner(
                 self._spec,
                 phase,
-                train=self._train,
-                balance=self._balance,
+                trainer=self._trainer,
                 progress=progress,
                 stopped=self._stopped,
                 annotate=self._annotate,
@@ -112,25 +102,3 @@ class Worker:
         finally:
             self._heartbeat.lease = None
             handle.lease.release()
-
-    def _setup(self, cfg: DictConfig) -> Setup:
-        return Setup.get(cfg, self._dataset)
-
-    def _balance(self) -> dict[str, Any]:
-        base = self._spec.base
-        return balanced_parameters(base, self._spec.space, self._setup(base))
-
-    def _train(
-        self,
-        cfg: DictConfig,
-        stages: list[Stage],
-        folder: Path,
-        after_epoch: Callable[[EpochReport], Decision],
-        *,
-        entries: Mapping[str, Any],
-        before_commit: Callable[[], None],
-    ) -> Result:
-        return train_trial(
-            cfg, stages, self._dataset, folder, after_epoch,
-            entries=entries, before_commit=before_commit,
-        )  # fmt: skip

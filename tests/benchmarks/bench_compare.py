@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from sweep.files import write_json
-from sweep.records.writer import TrialRecord
+from sweep.records.epoch_tables import EpochTables
 
 TERMS = (
     "energy_per_atom",
@@ -94,7 +94,7 @@ def write_study(study: Path, n_trials: int, n_steps: int) -> None:
 
 
 def write_records(folder: Path, rng: np.random.Generator, n_steps: int) -> None:
-    record = TrialRecord(folder, "fit")
+    record = EpochTables(folder, "fit")
     weights = dict(zip(TERMS, rng.lognormal(2, 2, len(TERMS)).tolist(), strict=True))
     per_epoch = n_steps // EPOCHS
     for epoch in range(EPOCHS):
@@ -121,7 +121,7 @@ def write_records(folder: Path, rng: np.random.Generator, n_steps: int) -> None:
                     **{f"cosine.{name}": cosine[:, i] for i, name in enumerate(TERMS)},
                 }
             )  # fmt: skip
-    record.commit()
+    record.write()
     shutil.rmtree(folder / "logs")
 
 

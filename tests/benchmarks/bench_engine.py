@@ -116,15 +116,17 @@ class Clock:
 def overhead(sampler: str, n_finished: int, n_measured: int, profile: bool) -> None:
     """Run a study whose trainings do nothing."""
     from sweep.cli.app import main
+    from sweep.records import writer
+    from sweep.records.state import State
+    from sweep.records.writer import Result
     from sweep.search.objectives import Objectives
     from sweep.study import runner
     from sweep.study.composition import Composer
     from sweep.study.queue import TrialQueue
     from sweep.study.runner import TrialRunner
     from sweep.study.storage import open_storage
-    from sweep.training import job
-    from sweep.training.loop import Decision, EpochReport, Result
-    from sweep.workers import worker
+    from sweep.training import own
+    from sweep.training.trainer import Decision, EpochReport
 
     class NoRun:
         """A training run that takes no time; better than all before, so that none is pruned."""
@@ -139,14 +141,14 @@ def overhead(sampler: str, n_finished: int, n_measured: int, profile: bool) -> N
                 report = EpochReport(epoch, stage, score, score, {}, {}, 0.0)
                 self.history.append(report)
                 assert after_epoch(report) is Decision.CONTINUE
-            return Result("COMPLETE", -1.0, N_EPOCHS - 1, {"valid": {"rmse_esps": 1.0}})
+            return Result(State.COMPLETE, -1.0, N_EPOCHS - 1, {"valid": {"rmse_esps": 1.0}})
 
     clock = Clock()
-    job.Run = NoRun  # type: ignore[assignment, misc]
+    own.TrainingLoop = NoRun  # type: ignore[assignment, misc]
     for owner, name in (
         (TrialQueue, "claim"), (Composer, "compose"), (Objectives, "report"),
-        (Objectives, "should_prune"), (TrialRunner, "_tell"), (job, "_environment"),
-        (runner, "stages_of"), (worker, "train_trial"), (job, "write_json"),
+        (Objectives, "should_prune"), (TrialRunner, "_tell"),
+        (runner, "stages_of"), (runner, "train_trial"), (writer, "write_json"),
         (runner, "suggest"), (TrialRunner, "_copy"),
     ):  # fmt: skip
         clock.wrap(owner, name)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweep.records.writer import TrialRecord
+from sweep.records.epoch_tables import EpochTables
 
 N_TERMS, N_STEPS = 16, 100
 
@@ -26,9 +26,9 @@ def main() -> None:
     print(f"{'rows':>8} {'commit, ms':>12} {'file, MB':>10}")
     for n_rows in (1_000, 10_000, 100_000):
         with tempfile.TemporaryDirectory() as folder:
-            record = TrialRecord(Path(folder), "bench")
+            record = EpochTables(Path(folder), "bench")
 
-            def add(count: int, record: TrialRecord = record) -> None:
+            def add(count: int, record: EpochTables = record) -> None:
                 raw = rng.lognormal(size=(count, N_TERMS))
                 record.add_steps(
                     first_step=0, epoch=0, stage=0, lr=0.01, times=[0.0] * count, raw=raw,
@@ -36,12 +36,12 @@ def main() -> None:
                 )  # fmt: skip
 
             add(n_rows)
-            record.commit()
+            record.write()
             times = []
             for _ in range(7):
                 add(N_STEPS)
                 began = time.perf_counter()
-                record.commit()
+                record.write()
                 times.append((time.perf_counter() - began) * 1e3)
             size = (Path(folder) / "breakdown.parquet").stat().st_size / 1e6
             print(f"{n_rows:>8} {statistics.median(times):>12.1f} {size:>10.2f}")

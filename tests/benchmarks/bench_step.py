@@ -26,7 +26,7 @@ from sweep.config.checks import check_config
 from sweep.config.stages import CONF_DIR
 from sweep.data.dataset import load
 from sweep.hydra_plugin.registration import register
-from sweep.records.writer import TrialRecord
+from sweep.records.epoch_tables import EpochTables
 from sweep.training.optimization import Optimization
 from sweep.training.setup import Setup
 
@@ -51,7 +51,7 @@ def main() -> None:
     parameters, clip_grad = list(setup.model.parameters()), cfg.trainer.clip_grad
 
     with tempfile.TemporaryDirectory() as folder:
-        record = TrialRecord(Path(folder), "bench")
+        record = EpochTables(Path(folder), "bench")
         step = 0
 
         def recorded(epoch: int) -> int:
@@ -67,7 +67,7 @@ def main() -> None:
                 raw=values[:, :-2], weights=stage.weights, total=values[:, -2],
                 grad_norm=values[:, -1],
             )  # fmt: skip
-            record.commit()
+            record.write()
             step += len(values)
             return len(values)
 

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from sweep.errors import LeaseLostError
 from sweep.files import read_json, write_json
-from sweep.records.writer import TrialRecord
+from sweep.records.epoch_tables import EpochTables
 from sweep.study.queue import TrialHandle, TrialQueue
 from sweep.study.storage import open_study
 from sweep.workers.heartbeat import Heartbeat
@@ -79,7 +79,7 @@ def _work_on(
     checkpoint = folder / "checkpoint.json"
     saved = read_json(checkpoint) or {"epoch": -1, "log_size": 0}
     reported = set(queue.trials()[trial.number].intermediate_values)
-    record = TrialRecord(
+    record = EpochTables(
         folder,
         "fit",
         last_epoch=saved["epoch"],
@@ -107,7 +107,7 @@ def _work_on(
             metrics={"loss": x, "score": x},
         )  # fmt: skip
         handle.lease.check()
-        write_json(checkpoint, {"epoch": epoch, "log_size": record.commit()})
+        write_json(checkpoint, {"epoch": epoch, "log_size": record.write()})
     trial.set_user_attr("score", x)
     if epoch + 1 == n_epochs:
         queue.study.tell(trial, x)

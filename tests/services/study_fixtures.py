@@ -11,7 +11,7 @@ import pytest
 
 from sweep.files import write_json
 from sweep.records import Dimension, Objective, StudyRecord
-from sweep.records.writer import TrialRecord
+from sweep.records.epoch_tables import EpochTables
 from sweep.report.comparison.comparison import Comparison, compare
 from sweep.report.comparison.sources import read_sources
 
@@ -43,7 +43,7 @@ def make_trial(tmp_path: Path) -> Callable[..., Path]:
     def make(number: int, *, factor: float = 1.0, loss: Any = None, **content: Any) -> Path:
         folder = tmp_path / "trials" / f"{number:04d}"
         loss = loss or LOSS
-        record = TrialRecord(folder, "fit")
+        record = EpochTables(folder, "fit")
         weights = {name: term["weight"] for name, term in loss.items()}
         for epoch in range(2):
             raw = np.array(RAW)[:, : len(weights)] / (epoch + 1)
@@ -55,7 +55,7 @@ def make_trial(tmp_path: Path) -> Callable[..., Path]:
             record.add_metrics(
                 step=2 * epoch + 2, epoch=epoch, stage=0, split="valid", metrics=errors(factor)
             )
-        record.commit()
+        record.write()
         stage = {"name": "first", "start": 0, "end": 1, "lr": 0.01, "loss": loss}
         write_json(
             folder / "trial.json",
@@ -106,7 +106,7 @@ def write_trial(
     """
     folder = study / "trials" / f"{number:04d}"
     rng = np.random.default_rng(number)
-    record = TrialRecord(folder, "fit")
+    record = EpochTables(folder, "fit")
     score = sum(errors.values()) / len(errors)
     losses = [{name: {"weight": weights[name]} for name in kept} for kept in (terms, terms[:-1])]
     measured = {"loss": 1.0, "score": score} | {f"rmse_{k}": v for k, v in errors.items()}
@@ -137,7 +137,7 @@ def write_trial(
                 **{f"cosine.{name}": cosine[:, i] for i, name in enumerate(names)},
             }
         )  # fmt: skip
-    record.commit()
+    record.write()
     ends = np.cumsum(STAGE_EPOCHS) - 1
     test = {name: 1.1 * value for name, value in measured.items()}
     write_json(

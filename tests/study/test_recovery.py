@@ -29,7 +29,7 @@ def work_and_kill(folder: Path, url: str | None) -> None:
     """Let the workers finish the study; every now and then one of them dies and is replaced."""
 
     def start() -> subprocess.Popen:
-        return light_worker.start(folder, url, n_trials=N_TRIALS, n_epochs=N_EPOCHS, seconds=0.05)
+        return light_worker.start(folder, url, n_trials=N_TRIALS, n_epochs=N_EPOCHS, seconds=0.1)
 
     chance = random.Random(5)
     workers = [start() for _ in range(N_WORKERS)]
@@ -37,10 +37,11 @@ def work_and_kill(folder: Path, url: str | None) -> None:
         kills, deadline = 0, time.monotonic() + 150
         while any(worker.poll() is None for worker in workers):
             assert time.monotonic() < deadline
-            time.sleep(chance.uniform(0, 0.8))
+            time.sleep(chance.uniform(0, 0.4))
             # The first dies when there is something to lose.
-            if kills < N_KILLS and list(folder.glob("trials/*/checkpoint.json")):
-                victim = chance.choice([w for w in workers if w.poll() is None])
+            alive = [worker for worker in workers if worker.poll() is None]
+            if alive and kills < N_KILLS and list(folder.glob("trials/*/checkpoint.json")):
+                victim = chance.choice(alive)
                 victim.kill()
                 victim.wait()
                 workers.remove(victim)

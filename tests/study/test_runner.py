@@ -48,8 +48,7 @@ def searching(queue: TrialQueue, folder: Path) -> TrialRunner:
     return TrialRunner(
         spec,
         search_phase(spec, queue),
-        train=None,
-        balance=None,
+        trainer=None,
         progress=SimpleNamespace(message=lambda _: None, trial_ended=lambda *_: None),
         stopped=never,
     )

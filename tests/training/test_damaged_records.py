@@ -12,10 +12,12 @@ import pytest
 from sweep.config.checks import check_config
 from sweep.data.dataset import load
 from sweep.errors import InputError
+from sweep.records.writer import TrialWriter
 from sweep.study.storage import open_journal
 from sweep.training.job import train_trial
-from sweep.training.loop import Decision
+from sweep.training.own import OwnTrainer
 from sweep.training.setup import Setup
+from sweep.training.trainer import Decision
 
 EPOCHS = ["train_schedule.0.end=2"]
 
@@ -35,7 +37,9 @@ def train(cfg, dataset, folder: Path, *, epochs: int = 3):
     def after_epoch(report):
         return Decision.STOP if report.epoch + 1 == epochs else Decision.CONTINUE
 
-    return train_trial(cfg, check_config(cfg), dataset, folder, after_epoch, entries=entries)
+    return train_trial(
+        OwnTrainer(dataset), cfg, check_config(cfg), TrialWriter(folder, entries), after_epoch
+    )
 
 
 def truncate(path: Path) -> None:

@@ -23,8 +23,8 @@ from sweep.errors import InputError
 from sweep.hydra_plugin.registration import register
 from sweep.models import FAMILIES
 from sweep.training.optimization import Optimization
+from sweep.training.own import OwnTrainer
 from sweep.training.preflight import preflight
-from sweep.training.setup import Setup
 
 ENERGY = {"energy_per_atom", "energy_per_atom_huber"}
 FORCES = {"forces", "forces_huber"}
@@ -119,12 +119,12 @@ def boxes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def datasets() -> dict[str, object]:
+def trainers() -> dict[str, OwnTrainer]:
     return {}
 
 
 @pytest.fixture
-def prepare(tiny_overrides, boxes, datasets):
+def prepare(tiny_overrides, boxes, trainers):
     """Configuration, checked stages and the set-up of a case with the given terms."""
     register()
     files = {False: [o for o in tiny_overrides if o.startswith("heads.")], True: boxes}
@@ -139,9 +139,9 @@ def prepare(tiny_overrides, boxes, datasets):
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             cfg = compose("config", overrides)
         assert cfg.model.family == case.family
-        if case.boxes not in datasets:
-            datasets[case.boxes] = load(cfg.heads, seed=cfg.seed)
-        return cfg, check_config(cfg), Setup.get(cfg, datasets[case.boxes])
+        if case.boxes not in trainers:
+            trainers[case.boxes] = OwnTrainer(load(cfg.heads, seed=cfg.seed))
+        return cfg, check_config(cfg), trainers[case.boxes].setup(cfg)
 
     return make
 

@@ -9,10 +9,12 @@ from sweep.config.checks import check_config
 from sweep.config.stages import CONF_DIR
 from sweep.data.dataset import load
 from sweep.hydra_plugin.registration import register
+from sweep.records.writer import TrialWriter
 from sweep.training.job import train_trial
-from sweep.training.loop import Decision
+from sweep.training.own import OwnTrainer
 from sweep.training.preflight import preflight
 from sweep.training.setup import Setup
+from sweep.training.trainer import Decision
 
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
 
@@ -37,7 +39,9 @@ def test_an_epoch_of_every_stage(experiment, tmp_path):
         return Decision.CONTINUE
 
     entries = {"number": 0, "role": "default", "params": {}}
-    result = train_trial(cfg, stages, dataset, tmp_path, after_epoch, entries=entries)
+    result = train_trial(
+        OwnTrainer(dataset), cfg, stages, TrialWriter(tmp_path, entries), after_epoch
+    )
     assert result.state == "COMPLETE"
     assert [report.stage.name for report in reports] == [stage.name for stage in stages]
     for metric in cfg.objective.metrics:

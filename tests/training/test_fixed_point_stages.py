@@ -10,14 +10,14 @@ from losses import WeightedLoss
 from sweep.config.checks import check_config
 from sweep.data.dataset import load
 from sweep.errors import InputError
+from sweep.records.writer import TrialWriter
 from sweep.search.balanced import balanced_parameters
 from sweep.search.space import SearchSpace
 from sweep.training import checkpoint
 from sweep.training.job import train_trial
-from sweep.training.loop import Decision
 from sweep.training.optimization import Optimization
-from sweep.training.preflight import preflight
-from sweep.training.setup import Setup
+from sweep.training.own import OwnTrainer
+from sweep.training.trainer import Decision
 
 OPTIONS = "train_schedule.{}.fixed_point_training_options"
 STAGES = [
@@ -34,21 +34,21 @@ SECOND = "train_schedule.1.loss={energy_per_atom:1,atomic_multipoles:100,fermi_l
 
 
 @pytest.fixture(scope="module")
-def datasets():
+def trainers():
     return {}
 
 
 @pytest.fixture
-def prepare(compose, datasets):
-    """Configuration, checked stages, data and setup."""
+def prepare(compose, trainers):
+    """Configuration, checked stages and the trainer of the data."""
 
     def make(*overrides: str):
         cfg = compose(*STAGES, *overrides)
         stages = check_config(cfg)
         key = str(cfg.heads)
-        if key not in datasets:
-            datasets[key] = load(cfg.heads, seed=cfg.seed)
-        return cfg, stages, Setup.get(cfg, datasets[key])
+        if key not in trainers:
+            trainers[key] = OwnTrainer(load(cfg.heads, seed=cfg.seed))
+        return cfg, stages, trainers[key]
 
     return make
 
@@ -56,14 +56,14 @@ def prepare(compose, datasets):
 @pytest.fixture
 def train(prepare, tmp_path):
     def run(folder, *overrides, stop_after=None):
-        cfg, stages, setup = prepare(SECOND, *overrides)
+        cfg, stages, trainer = prepare(SECOND, *overrides)
         reports = []
 
         def after_epoch(report):
             reports.append(report)
             return Decision.STOP if report.epoch == stop_after else Decision.CONTINUE
 
-        result = train_trial(cfg, stages, setup.dataset, tmp_path / folder, after_epoch, entries={})
+        result = train_trial(trainer, cfg, stages, TrialWriter(tmp_path / folder, {}), after_epoch)
         return result, reports
 
     return run
@@ -98,7 +98,8 @@ def test_every_epoch_is_judged_as_the_model_is_used_in_the_end(train, tmp_path):
 
 def test_a_trained_model_has_the_right_sign(prepare):
     """Electrons fill up as the Fermi level rises: by one step, and self-consistently."""
-    cfg, stages, setup = prepare(SECOND, "train_schedule.0.lr=0.03", "trainer.batch_size=2")
+    cfg, stages, trainer = prepare(SECOND, "train_schedule.0.lr=0.03", "trainer.batch_size=2")
+    setup = trainer.setup(cfg)
     setup.reset()
     optimization = Optimization(setup.model, cfg.trainer, stages[0])
     for stage in stages:
@@ -156,14 +157,14 @@ def test_a_trained_model_has_the_right_sign(prepare):
     ],
 )
 def test_what_a_stage_cannot_do_is_refused(prepare, overrides, message):
-    _, stages, setup = prepare(*overrides)
+    cfg, stages, trainer = prepare(*overrides)
     with pytest.raises(InputError, match=message):
-        preflight(setup, stages)
+        trainer.check(cfg, stages)
 
 
 def test_a_term_on_a_charge_that_is_imposed_is_said_to_be_constant(prepare):
-    _, stages, setup = prepare("loss=[forces,total_charge]")
-    table = preflight(setup, stages)
+    cfg, stages, trainer = prepare("loss=[forces,total_charge]")
+    table = trainer.check(cfg, stages)
     status = list(table.columns[-1].cells)
     assert [str(cell) for cell in status] == [
         "ok",
@@ -174,19 +175,19 @@ def test_a_term_on_a_charge_that_is_imposed_is_said_to_be_constant(prepare):
 
 
 def test_charges_are_trained_where_the_level_is_given(prepare):
-    _, stages, setup = prepare(
+    cfg, stages, trainer = prepare(
         "loss=[forces,total_charge]", "objective=default",
         f"{OPTIONS.format(1)}.scf.constant_charge=false",
     )  # fmt: skip
-    assert "constant" not in str(list(preflight(setup, stages).columns[-1].cells))
+    assert "constant" not in str(list(trainer.check(cfg, stages).columns[-1].cells))
 
 
 def test_balanced_weights_are_measured_in_the_stage_that_they_are_for(prepare):
     """The Fermi level has no gradient in the first stage."""
     params = {"train_schedule.1.loss.fermi_level_per_atom": "tag(log, interval(1e-6, 1e6))"}
     space = SearchSpace.parse(params, [])
-    cfg, _, setup = prepare(SECOND, "search.balance_epochs=1")
-    found = balanced_parameters(cfg, space, setup)
+    cfg, _, trainer = prepare(SECOND, "search.balance_epochs=1")
+    found = balanced_parameters(cfg, space, trainer)
     (value,) = found.values()
     assert 1e-6 < value < 1e6
     assert value != 1.0

@@ -13,9 +13,11 @@ from sweep.config.checks import check_config
 from sweep.data.dataset import load
 from sweep.errors import TrainingError
 from sweep.files import read_json
+from sweep.records.writer import TrialWriter
 from sweep.training import checkpoint
 from sweep.training.job import train_trial
-from sweep.training.loop import Decision
+from sweep.training.own import OwnTrainer
+from sweep.training.trainer import Decision
 
 STAGES = [
     "schedule=two_stages",
@@ -27,20 +29,20 @@ TERMS = ["loss=[energy_per_atom,forces,atomic_multipoles,dipole_per_atom,total_c
 
 
 @pytest.fixture(scope="module")
-def datasets():
-    """One data set per mapping of files, so that the setup is built once."""
+def trainers():
+    """One trainer per mapping of files, so that the setup is built once."""
     return {}
 
 
 @pytest.fixture
-def train(compose, datasets, tmp_path):
+def train(compose, trainers, tmp_path):
     """Train with overrides; ``stop_after`` is the epoch after which to stop."""
 
     def run(folder, *overrides, stop_after=None, decision=Decision.STOP):
         cfg = compose(*STAGES, *TERMS, *overrides)
         key = str(cfg.heads)
-        if key not in datasets:
-            datasets[key] = load(cfg.heads, seed=cfg.seed)
+        if key not in trainers:
+            trainers[key] = OwnTrainer(load(cfg.heads, seed=cfg.seed))
         reports = []
 
         def after_epoch(report):
@@ -48,12 +50,11 @@ def train(compose, datasets, tmp_path):
             return decision if report.epoch == stop_after else Decision.CONTINUE
 
         result = train_trial(
+            trainers[key],
             cfg,
             check_config(cfg),
-            datasets[key],
-            tmp_path / folder,
+            TrialWriter(tmp_path / folder, {"number": 0}),
             after_epoch,
-            entries={"number": 0},
         )
         return result, reports
 

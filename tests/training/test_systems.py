@@ -57,7 +57,7 @@ def prepare(compose, files):
     def make(*overrides: str):
         cfg = compose(*files, *overrides)
         stages = check_config(cfg)
-        return cfg, stages, Setup.get(cfg, load(cfg.heads, seed=cfg.seed))
+        return cfg, stages, Setup(cfg, load(cfg.heads, seed=cfg.seed))
 
     return make
 
@@ -151,7 +151,7 @@ def test_what_makes_no_sense_names_its_configuration(
     cfg = compose(*files, f"{HEAD}.train_file={tmp_path / 'train.xyz'}", LOSS, *override)
     data = load(cfg.heads, seed=0)
     with pytest.raises(InputError, match=message) as error:
-        Setup.get(cfg, data)
+        Setup(cfg, data)
     assert "\n" not in str(error.value)
 
 
