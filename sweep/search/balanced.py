@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
-from losses import LossError
-from losses.balance import balanced_weights
 from sweep.config.checks import check_config
 from sweep.config.stages import Stage
 from sweep.errors import TrainingError
@@ -30,6 +27,11 @@ def balanced_parameters(cfg: DictConfig, space: SearchSpace, trainer: Trainer) -
     Raises:
         TrainingError: if the default weights lead to values that are not finite.
     """
+    import torch
+
+    from losses import LossError
+    from losses.balance import balanced_weights
+
     stages = check_config(cfg)
     params = space.defaults(cfg)
     norms = trainer.gradient_norms(cfg, stages)

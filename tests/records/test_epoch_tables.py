@@ -1,8 +1,5 @@
 """The folder of a trial: after any interruption no epoch is missing and none is there twice."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -186,14 +183,3 @@ def test_the_environment_says_what_numbers_may_depend_on(tmp_path, monkeypatch):
     assert environment.__wrapped__()["git_commit"] is None
     monkeypatch.setenv("PATH", str(tmp_path))  # and no git
     assert environment.__wrapped__()["git_commit"] is None
-
-
-def test_recording_and_reports_import_no_torch():
-    code = (
-        "import sys, sweep.records.writer, sweep.records.study, sweep.report.terminal.answer, "
-        "sweep.report.figures.answer, sweep.report.finish; print('torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout == "False\n"

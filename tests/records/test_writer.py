@@ -69,7 +69,8 @@ def test_what_is_damaged_lies_beside(writer):
     (writer.folder / "logs").mkdir()
     writer.set_aside("best.pt: damaged")
     assert not (writer.folder / "best.pt").exists()
-    assert [path.name for path in writer.folder.glob("damaged/*/*")] == ["best.pt", "logs"]
+    aside = sorted(path.name for path in writer.folder.glob("damaged/*/*"))
+    assert aside == ["best.pt", "logs"]
     writer.end(RESULT, 2)
     assert content(writer)["restarted"] == "best.pt: damaged"
 
