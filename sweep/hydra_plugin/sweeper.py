@@ -12,7 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sweep.config.stages import CONF_DIR
-from sweep.errors import InputError, TrainingError
+from sweep.errors import InputError, SweepError, TrainingError
 
 if TYPE_CHECKING:  # with Optuna they take too long for --help
     from sweep.study.spec import StudySpec
@@ -99,12 +99,14 @@ class StudySweeper(Sweeper):
 
         Raises:
             InputError: on anything in configuration or data that is not valid.
-            SweepError: if too many trials failed.
+            SweepError: if too many trials failed, or records of finished trials are gone.
             KeyboardInterrupt: if the user stopped it before all trials were finished.
         """
         from sweep.hydra_plugin.launching import launch_with
         from sweep.report.finish import finish
         from sweep.study.definition import claim_study
+        from sweep.study.lost import lost_trials
+        from sweep.study.phase import search_phase
         from sweep.study.references import enqueue_references
         from sweep.training.load_data import load_data
         from sweep.workers.launchers import launcher_kind
@@ -140,6 +142,14 @@ class StudySweeper(Sweeper):
         finish(spec.folder, spec.name)
         if not done:
             raise KeyboardInterrupt
+        lost = [
+            str(trial.number) for trial, _ in lost_trials(search_phase(spec, queue), spec.folder)
+        ]
+        if lost:
+            raise SweepError(
+                f"{spec.folder}: the study calls trials {', '.join(lost)} finished, but their "
+                "records are gone; the answer above is that of the others"
+            )
 
     def spec(self, arguments: list[str]) -> StudySpec:
         """The study that the configuration and the command line describe.

@@ -78,6 +78,10 @@ class TrialQueue:
         """The trials that are complete or pruned."""
         return self.study.get_trials(deepcopy=False, states=FINISHED)
 
+    def lease(self, number: int) -> Lease | None:
+        """The lease of a trial; None if someone trains it."""
+        return self._leases.take(number)
+
     def is_at_work(self, number: int) -> bool:
         """Whether someone trains a trial."""
         return self._leases.is_held(number)

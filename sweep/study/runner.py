@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable
 
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweep.config.checks import stages_of
-from sweep.errors import LeaseLostError, TrainingError
+from sweep.errors import LeaseLostError, SweepError, TrainingError
 from sweep.locks import locked
 from sweep.records.state import State
 from sweep.records.writer import Result, TrialWriter
@@ -21,13 +21,15 @@ from sweep.search.suggestion import FixedSampler, is_drawn, suggest
 from sweep.study.composition import Composer
 from sweep.study.history import FEASIBLE
 from sweep.study.hydra_job import hydra_job
-from sweep.study.phase import Phase, Training
+from sweep.study.leases import Lease
+from sweep.study.lost import can_go_on, lost_trials
+from sweep.study.phase import AnyTrial, Phase, Training
 from sweep.study.progress import Progress
 from sweep.study.queue import TrialHandle
 from sweep.study.references import BALANCED, default_errors
 from sweep.study.spec import StudySpec
 from sweep.training.job import train_trial
-from sweep.training.trainer import Decision, EpochReport, Trainer
+from sweep.training.trainer import AfterEpoch, Decision, EpochReport, Trainer
 
 __all__ = ["Annotate", "TrialRunner"]
 
@@ -79,7 +81,7 @@ class TrialRunner:
             if self._phase.searches:
                 self._draw(trial)
             training = self._phase.training_of(trial)
-            writer = self._writer(handle, training)
+            writer = self._writer(handle.lease, training)
             result = self._copy(trial, training, writer) or self._train(trial, training, writer)
             values = self._judge(trial, result)
         except (OSError, LeaseLostError):
@@ -94,6 +96,50 @@ class TrialRunner:
             end()
         except UpdateFinishedTrialError as error:  # another was faster since
             raise LeaseLostError(f"trial {trial.number}: ended by another worker") from error
+
+    def restore(self) -> None:
+        """Finish again what the study calls finished and the records do not, where that can be.
+
+        Raises:
+            OSError: if nothing can be written.
+            LeaseLostError: if another worker has the trial now.
+            SweepError: naming a trial that could not be finished again.
+        """
+        for trial, training in lost_trials(self._phase, self._spec.folder):
+            if not can_go_on(self._spec.folder / training.subdir):
+                continue  # the sweep names it in the end
+            lease = self._queue.lease(trial.number)
+            if lease is None:
+                continue
+            try:
+                self._finish_again(trial, training, self._writer(lease, training))
+            finally:
+                lease.release()
+
+    def _finish_again(self, trial: FrozenTrial, training: Training, writer: TrialWriter) -> None:
+        self._progress.message(
+            f"trial {trial.number}: its record is damaged or gone; it is finished again"
+        )
+        last = max(trial.intermediate_values, default=-1)
+
+        def after_epoch(report: EpochReport) -> Decision:
+            self._progress.epoch(trial.number, report.epoch, report.score, report.shares)
+            if trial.state == TrialState.PRUNED and report.epoch >= last:
+                return Decision.PRUNE
+            return Decision.STOP if self._stopped() else Decision.CONTINUE
+
+        try:
+            result = self._copy(trial, training, writer)
+            if result is None:
+                result = self._train_with(trial, training, writer, after_epoch)
+        except (OSError, LeaseLostError):
+            raise
+        except Exception as error:
+            raise SweepError(
+                f"trial {trial.number}: its record was damaged, and it cannot be finished again: "
+                f"{error}"
+            ) from error
+        self._progress.trial_ended(trial.number, result.state, result.score)
 
     def _draw(self, trial: Trial) -> None:
         space = self._spec.space
@@ -119,11 +165,11 @@ class TrialRunner:
             return
         self._study.sampler = FixedSampler(params)
 
-    def _writer(self, handle: TrialHandle, training: Training) -> TrialWriter:
+    def _writer(self, lease: Lease, training: Training) -> TrialWriter:
         entries = {"number": training.number, "role": training.role, "params": training.params}
-        return TrialWriter(self._spec.folder / training.subdir, entries, handle.lease.check)
+        return TrialWriter(self._spec.folder / training.subdir, entries, lease.check)
 
-    def _copy(self, trial: Trial, training: Training, writer: TrialWriter) -> Result | None:
+    def _copy(self, trial: AnyTrial, training: Training, writer: TrialWriter) -> Result | None:
         """The result of an earlier trial with the same weights; waits for it if it is at work."""
         if not self._phase.searches:
             return None
@@ -144,12 +190,10 @@ class TrialRunner:
         return None
 
     def _train(self, trial: Trial, training: Training, writer: TrialWriter) -> Result:
-        """Train as a Hydra job, which writes its ``.hydra`` folder."""
+        """Train and tell Optuna of every epoch."""
         objectives = self._phase.objectives
-        own = {} if training.seed is None else {"seed": training.seed}
-        cfg = self._composer.compose(training.params, training.subdir, trial.number, **own)
         reported = set(self._queue.trials()[trial.number].intermediate_values)
-        use_best = cfg.objective.epoch == "best"
+        use_best = self._spec.base.objective.epoch == "best"
         # The references are what everything is compared with: they train to the end.
         may_prune = self._phase.searches and training.role is None
 
@@ -164,6 +208,14 @@ class TrialRunner:
                 return Decision.PRUNE
             return Decision.STOP if self._stopped() else Decision.CONTINUE
 
+        return self._train_with(trial, training, writer, after_epoch)
+
+    def _train_with(
+        self, trial: AnyTrial, training: Training, writer: TrialWriter, after_epoch: AfterEpoch
+    ) -> Result:
+        """Train as a Hydra job, which writes its ``.hydra`` folder."""
+        own = {} if training.seed is None else {"seed": training.seed}
+        cfg = self._composer.compose(training.params, training.subdir, trial.number, **own)
         with hydra_job(cfg) as task_cfg:
             # The study's configuration was checked, and the ends of what is searched in it.
             stages = stages_of(task_cfg)

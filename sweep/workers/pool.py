@@ -11,6 +11,7 @@ from collections.abc import Callable
 from sweep.data.dataset import DataSet
 from sweep.errors import InputError, SweepError
 from sweep.study.confirmation import confirmation_phase
+from sweep.study.lost import can_go_on, lost_trials
 from sweep.study.phase import Phase, search_phase
 from sweep.study.progress import Progress
 from sweep.study.queue import TrialQueue
@@ -87,9 +88,11 @@ class WorkerPool:
         left = queue.n_trials - len(queue.finished())
         if (confirm := self._spec.confirm) is not None:
             left = max(left, (confirm.top + 1) * confirm.seeds)
-        if queue.is_done():
+        if queue.is_done() and not self._lost(search_phase(self._spec, queue)):
             confirmation = confirmation_phase(self._spec, queue)
-            if confirmation is None or confirmation.queue.is_done():
+            if confirmation is None or (
+                confirmation.queue.is_done() and not self._lost(confirmation)
+            ):
                 return True
         n_jobs = max(1, min(self._n_jobs, left))
         if self._kind is LauncherKind.IN_PROCESS or (n_jobs == 1 and not self.detached):
@@ -99,6 +102,13 @@ class WorkerPool:
             self._launcher_of(task), session, singly=self._kind is LauncherKind.LOCAL
         )
         return _Supervisor(self._spec, processes, session, n_jobs).run(queue)
+
+    def _lost(self, phase: Phase) -> bool:
+        """Whether there are finished trials to finish again."""
+        folder = self._spec.folder
+        return any(
+            can_go_on(folder / training.subdir) for _, training in lost_trials(phase, folder)
+        )
 
     def _work_here(self, queue: TrialQueue, dataset: DataSet) -> bool:
         from sweep.console import make_console

@@ -86,6 +86,7 @@ class Worker:
                 stopped=self._stopped,
                 annotate=self._annotate,
             )
+            runner.restore()
             while (handle := phase.queue.claim(self._stopped)) is not None:
                 self._run(runner, handle, progress)
 

@@ -1,0 +1,46 @@
+"""Trials that the study calls finished and whose records do not.
+
+A trial is told of after its record is on the disk; only a damaged disk or a removed file can bring
+the two apart. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from sweep.errors import DamagedRecordError
+from sweep.records.trial_file import FILE, read_trial_file
+from sweep.study.phase import Phase, Training
+
+__all__ = ["can_go_on", "lost_trials"]
+
+
+def lost_trials(phase: Phase, folder: Path) -> list[tuple[FrozenTrial, Training]]:
+    """The trials whose ``trial.json`` is damaged, gone, or tells of another state.
+
+    Reads the file of every finished trial: about 0.1 ms each.
+
+    Args:
+        phase: The part of the study that they belong to.
+        folder: Folder of the study.
+    """
+    pairs = [(trial, phase.training_of(trial)) for trial in phase.queue.finished()]
+    return [
+        (trial, training)
+        for trial, training in pairs
+        if not _is_recorded(folder / training.subdir, trial)
+    ]
+
+
+def can_go_on(folder: Path) -> bool:
+    """Whether enough of a trial is left to finish it again: anything that a training wrote."""
+    return any(path.name not in (FILE, ".hydra") for path in folder.glob("*"))
+
+
+def _is_recorded(folder: Path, trial: FrozenTrial) -> bool:
+    try:
+        return str(read_trial_file(folder / FILE)["state"]) == trial.state.name
+    except DamagedRecordError:
+        return False
