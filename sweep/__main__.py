@@ -1,8 +1,8 @@
-"""``python -m sweep``: search loss weights (``-m``) or train once."""
+"""``python -m sweep``: search loss weights (``-m``), train once, or any command of loss-sweep."""
 
 import sys
 
-from sweep.cli.app import main
+from sweep.cli.app import python_m_sweep
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(python_m_sweep())

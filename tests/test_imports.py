@@ -31,8 +31,8 @@ LAYERS = (
     ("hydra_plugin", "datagen"),
     ("cli",),
 )
-# ``python -m sweep.data.generate`` is a command.
-DOORS = {"sweep.data.generate"}
+# ``python -m`` of these is a command: they open a door of ``cli`` and hold nothing else.
+DOORS = {"sweep.data.generate", "sweep.export.__main__"}
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 MODULES = [
     path for package in ("losses", "sweep") for path in sorted((ROOT / package).rglob("*.py"))

@@ -1,119 +1,72 @@
-"""The Hydra application and the one line that every bad input ends with. Imports no torch."""
+"""The program ``loss-sweep`` and its sub-commands; ``python -m sweep`` is the same."""
 
 from __future__ import annotations
 
-import io
-import logging
-import os
+import importlib
 import sys
 from collections.abc import Sequence
 
-import hydra
-from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from sweep import __version__
+from sweep.cli.program import PROGRAM, UsageError, guarded
+from sweep.errors import unknown
 
-from sweep.config.checks import omegaconf_message
-from sweep.config.stages import CONF_DIR
-from sweep.errors import InputError, SweepError, unknown
-from sweep.hydra_plugin.registration import register
-from sweep.mace_scf.command import expand
+__all__ = ["COMMANDS", "main", "python_m_sweep"]
 
-__all__ = ["main"]
-
-INTERRUPTED = 130  # the exit status of a program that SIGINT ended
-
-
-def main() -> int:
-    """Run the application; returns the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe whose encoding lacks Å
-            stream.reconfigure(errors="replace")
-    register()
-    _overrides_last(sys.argv)
-    # Without a handler Python prints what Hydra logs about errors that we report ourselves.
-    logging.getLogger("hydra").addHandler(logging.NullHandler())
-    own_errors = os.environ.get("HYDRA_FULL_ERROR") != "1"
-    failed: list[SweepError] = []
-
-    @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
-    def train(cfg: DictConfig) -> None:
-        """One training with the configured weights; searches go through the sweeper instead."""
-        from sweep.cli.train import train_once
-
-        try:
-            train_once(cfg)
-        except SweepError as error:
-            if not own_errors:
-                raise
-            failed.append(error)  # raised from here Hydra would print lines of its own
-
-    if not own_errors:
-        sys.argv[1:] = expand(sys.argv[1:])
-        train()
-        return 0
-    # With this set Hydra raises instead of printing, so that the message can be one line.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        sys.argv[1:] = expand(sys.argv[1:])
-        train()
-    except (SweepError, HydraException, OmegaConfBaseException, YAMLError, OSError) as error:
-        return _report(error)
-    except (ValueError, RuntimeError) as error:
-        if not _raised_by_hydra(error):
-            raise
-        empty = [f"{word}: " for word in sys.argv[1:] if word.endswith("=null")]
-        return _report(InputError("".join(empty) + " ".join(str(error).split())))
-    except KeyboardInterrupt:
-        print("stopped; run again to resume", file=sys.stderr)
-        return INTERRUPTED
-    finally:
-        del os.environ["HYDRA_FULL_ERROR"]
-    return _report(failed[0]) if failed else 0
+COMMANDS = {
+    "search": "search loss weights: Hydra's overrides, the study resumes when run again",
+    "train": "train once with the configured weights: Hydra's overrides",
+    "compare": "compare studies and trials: tables, advice and a page with all figures",
+    "export": "the best weights for MACE_SCF, mace_run_train, Hydra and programs",
+    "plot": "what each term contributed at every batch of one run",
+    "dashboard": "serve optuna-dashboard for a study, with notes and pictures of its trials",
+    "generate": "make a shipped data set again",
+}
+"""Every sub-command, a module of this package with a ``main``, and what it does."""
 
 
-def _overrides_last(argv: list[str]) -> None:
-    """Let flags stand anywhere: argparse takes no overrides on both sides of ``-m``."""
-    given = argv[1:]
-    overrides = [w for w in given if w.startswith("~") or ("=" in w and w[0] != "-")]
-    argv[1:] = [word for word in given if word not in overrides] + overrides
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``loss-sweep COMMAND …``; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        return guarded(lambda: print(_overview()))
+    if words[0] in COMMANDS or words[0] == "--version":
+        return python_m_sweep(words)
+    return guarded(lambda: _refuse(words))
 
 
-def _raised_by_hydra(error: Exception) -> bool:
-    """Whether an error of Python's own kinds comes from Hydra, as of a group set to null."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    name = "" if traceback is None else str(traceback.tb_frame.f_globals.get("__name__"))
-    return name.startswith("hydra.")
+def python_m_sweep(arguments: Sequence[str] | None = None) -> int:
+    """``python -m sweep …``: as :func:`main`, and without a sub-command search (-m) or train."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["--version"]:
+        return guarded(lambda: print(f"{PROGRAM} {__version__}"))
+    if words and words[0] in COMMANDS:
+        module = importlib.import_module(f"sweep.cli.{words[0]}")
+        status: int = module.main(words[1:])
+        return status
+    from sweep.cli.hydra_app import run
+
+    return run(words)
 
 
-def _report(error: Exception) -> int:
-    print(f"error: {_message(error)}", file=sys.stderr)
-    return 1
+def _overview() -> str:
+    lines = [
+        f"usage: {PROGRAM} COMMAND ...",
+        "",
+        "Search and compare the loss weights of charge-aware MACE potentials.",
+        "",
+        "commands:",
+        *(f"  {name:<11}{what}" for name, what in COMMANDS.items()),
+        "",
+        f"{PROGRAM} COMMAND --help tells more; that of search and train lists all groups and keys.",
+        f"{PROGRAM} search +experiment=X is python -m sweep +experiment=X -m, train without -m.",
+        f"{PROGRAM} --version prints the version.",
+    ]
+    return "\n".join(lines)
 
 
-def _message(error: Exception) -> str:
-    """One line that names the key, and the file where that is known."""
-    if isinstance(error, SweepError):
-        return str(error)
-    text = " ".join(str(error).split())
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, SweepError):  # raised in something that Hydra instantiates
-            return str(cause)
-        if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
-            return _missing_config(cause.missing_cfg_file, cause.options)
-        if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
-            where, found, _ = text.partition(f": {type(cause).__name__} raised while composing")
-            return f"{where}: " * bool(found) + omegaconf_message(cause)
-        cause = cause.__cause__ or cause.__context__
-    return text
-
-
-def _missing_config(file: str, options: Sequence[str] | None) -> str:
-    """An option that its config group does not have; Hydra lists none if it is one of several."""
-    group, _, name = file.rpartition("/")
-    valid = options or [path.stem for path in (CONF_DIR / group).glob("*.yaml")]
-    return unknown("option", name, valid, where=group)
+def _refuse(words: Sequence[str]) -> None:
+    """Say what is missing before the first word."""
+    if "=" in words[0] or words[0].startswith("-"):
+        kind = "search" if {"-m", "--multirun"} & set(words) else "train"
+        raise UsageError(f"{words[0]}: a command comes first: {PROGRAM} {kind} {' '.join(words)}")
+    raise UsageError(unknown("command", words[0], COMMANDS))

@@ -1,68 +1,22 @@
-"""``python -m sweep`` without ``-m``: one training with the configured weights."""
+"""``loss-sweep train``: one training, as ``python -m sweep …`` without ``-m``."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from sweep.cli.program import PROGRAM, UsageError, guarded
 
-from sweep.config.checks import check_config
-from sweep.errors import InputError
-from sweep.files import read_json
-from sweep.records.writer import TrialWriter
-from sweep.search.space import SearchSpace
-from sweep.study.definition import changes, definition
-from sweep.training.load_data import load_data
-
-__all__ = ["train_once"]
+__all__ = ["main"]
 
 
-def train_once(cfg: DictConfig) -> None:
-    """Train in Hydra's output folder; the same ``hydra.run.dir`` again goes on from its last epoch.
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; returns its exit status."""
+    if {"-m", "--multirun"} & set(arguments):
+        return guarded(_refuse)
+    from sweep.cli.hydra_app import run
 
-    Raises:
-        InputError: on anything in configuration or data that is not valid.
-        TrainingError: if the loss becomes non-finite.
-        KeyboardInterrupt: if the user stopped it before the last epoch.
-    """
-    stages = check_config(cfg)
-    dataset = load_data(cfg)
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    defined = definition(cfg, SearchSpace())
-    try:
-        before = read_json(folder / "trial.json").get("definition")
-    except ValueError:  # damaged: it is written anew
-        before = None
-    if before is not None and (differ := changes(before, defined)):
-        raise InputError(
-            f"{folder}: holds a training with another configuration ({differ}); give this one its "
-            "own hydra.run.dir"
-        )
+    return run(arguments)
 
-    from sweep.report.terminal.answer import print_trial
-    from sweep.training.job import train_trial
-    from sweep.training.own import OwnTrainer
-    from sweep.training.trainer import Decision, EpochReport
-    from sweep.workers.display import make_progress
-    from sweep.workers.signals import GracefulStop
 
-    progress = make_progress(n_trials=1, standing=lambda: (1, None))
-    progress.message(f"building graphs and model, then training in {folder}")
-    trainer = OwnTrainer(dataset)
-    progress.show(trainer.check(cfg, stages))
-
-    with progress, GracefulStop() as stop:
-        progress.trial_started(0, "the configured weights", stages[-1].end + 1)
-
-        def after_epoch(report: EpochReport) -> Decision:
-            progress.epoch(0, report.epoch, report.score, report.shares)
-            return Decision.STOP if stop.requested else Decision.CONTINUE
-
-        entries = {"number": 0, "role": "default", "params": {}, "definition": defined}
-        result = train_trial(trainer, cfg, stages, TrialWriter(folder, entries), after_epoch)
-        progress.trial_ended(0, result.state, result.score)
-    print_trial(folder)
-    if result.state == "STOPPED":
-        progress.message(f"stopped; hydra.run.dir={folder} on the command line resumes")
-        raise KeyboardInterrupt
+def _refuse() -> None:
+    raise UsageError(f"-m: {PROGRAM} train trains once; {PROGRAM} search searches")

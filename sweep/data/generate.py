@@ -1,6 +1,8 @@
-"""``python -m sweep.data.generate NAME``: make a shipped data set again."""
+"""``python -m sweep.data.generate``: the same as ``loss-sweep generate``."""
 
-from sweep.datagen.generate import main
+import sys
+
+from sweep.cli.generate import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

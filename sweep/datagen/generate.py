@@ -1,4 +1,4 @@
-"""Make a shipped data set: ``python -m sweep.data.generate NAME [--out DIR] [--seed N]``.
+"""Makes a shipped data set, for ``loss-sweep generate NAME [--out DIR] [--seed N]``.
 
 Needs the extra ``[data]`` (tblite). The same seed gives the same files, up to the last digits that
 a different build of tblite or of the linear algebra behind it changes. The ``README.md``
@@ -7,16 +7,14 @@ that is written beside them says what each key of the files is.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from sweep.datagen.recipes import RECIPES
-from sweep.errors import SweepError
 
-__all__ = ["SPLITS", "generate", "main"]
+__all__ = ["SPLITS", "generate"]
 
 SPLITS = ("train", "valid", "test")
 
@@ -60,31 +58,3 @@ def _progress(indices: Sequence[int], title: str) -> Iterable[int]:
         return track(indices, description=title, console=Console(stderr=True))
     print(f"{title}: {len(indices)} configurations", file=sys.stderr)
     return indices
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sweep.data.generate",
-        description="Make a shipped data set again, labels included (needs tblite).",
-    )
-    parser.add_argument("name", choices=tuple(RECIPES), help="data set")
-    parser.add_argument("--out", type=Path, help="folder to write to (default: ./<name>)")
-    parser.add_argument(
-        "--seed",
-        type=int,
-        help="of geometries and velocities (default: that of the shipped files)",
-    )
-    options = parser.parse_args(arguments)
-    try:
-        written = generate(options.name, options.out or Path(options.name), seed=options.seed)
-    except SweepError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    size = sum(path.stat().st_size for path in written)
-    print(f"wrote {', '.join(map(str, written))} ({size / 1e6:.2f} MB)")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -25,7 +25,7 @@ class StudySweeperConfig:
     """The sweeper's own keys; where Hydra's Optuna plugin has them too, its names."""
 
     defaults: list[Any] = field(
-        default_factory=lambda: ["_self_", {"sampler": "gp"}, {"pruner": "median"}]
+        default_factory=lambda: ["_self_", {"sampler": "tpe"}, {"pruner": "median"}]
     )
     _target_: str = SWEEPER_TARGET
     # The sampler and the pruner are instantiated where they are used, not with the sweeper.

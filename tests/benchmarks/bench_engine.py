@@ -115,7 +115,7 @@ class Clock:
 
 def overhead(sampler: str, n_finished: int, n_measured: int, profile: bool) -> None:
     """Run a study whose trainings do nothing."""
-    from sweep.cli.app import main
+    from sweep.cli.app import python_m_sweep
     from sweep.records import writer
     from sweep.records.state import State
     from sweep.records.writer import Result
@@ -175,7 +175,7 @@ def overhead(sampler: str, n_finished: int, n_measured: int, profile: bool) -> N
         with contextlib.redirect_stdout(io.StringIO()):
             if profile:
                 profiler.enable()
-            main()
+            python_m_sweep()
             profiler.disable()
         os.chdir("/")
     measured = clock.trials[1:]  # the first one opens the study and builds the model

@@ -80,7 +80,7 @@ def test_nothing_but_zeros_can_be_drawn(tmp_path):
         (["."], "is neither a trial's folder nor a log"),
         (["study"], "study: is a study; name one of its trials, such as study/trials/0000"),
         (["fit_debug.log", "--min_epoch", "9"], "has no epochs from 9; it holds epochs 0 to 2"),
-        (["fit_debug.log", "--min_epoch=2", "--max_epoch=1"], "--min_epoch 2 is above --max_epoch"),
+        (["fit_debug.log", "--min_epoch=2", "--max_epoch=1"], "--min-epoch 2 is above --max-epoch"),
         (["fit_debug.log", "--name=a.pn"], "a.pn: unknown format 'pn'; did you mean 'png'?"),
         (["fit_debug.log", "--name=no/where.png"], None),
         (["fit_debug.log", "--name=fit_debug.log/a.png"], "fit_debug.log: File exists"),

@@ -124,7 +124,7 @@ def test_a_missing_package_is_one_line(missing, tmp_path, capsys):
     with pytest.raises(InputError, match=r"^where: needs optuna-dashboard; pip install '.*dash"):
         check_dashboard("where")
     assert main([str(tmp_path)]) == 1
-    assert "python -m sweep.dashboard: needs optuna-dashboard" in capsys.readouterr().err
+    assert "loss-sweep dashboard: needs optuna-dashboard" in capsys.readouterr().err
 
 
 def test_the_sweeper_asks_for_the_package_before_anything_else(missing):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from sweep.cli.app import main
+from sweep.cli.app import python_m_sweep
 from sweep.config.stages import CONF_DIR
 from sweep.hydra_plugin.registration import register
 
@@ -64,7 +64,7 @@ def command(
         # Of what is tested like this nothing trains, which would take minutes to find out.
         signal.setitimer(signal.ITIMER_REAL, LIMIT)
         try:
-            status = main()
+            status = python_m_sweep()
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         return Result(status, *capsys.readouterr())
