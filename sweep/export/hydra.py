@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from sweep.config.schema import Config
 from sweep.config.stages import CONF_DIR, resolve_stages
-from sweep.errors import InputError
+from sweep.errors import InputError, unknown
 from sweep.export.winner import Winner
+from sweep.records.trial_file import shortened
+from sweep.records.weights_file import comments
 
 __all__ = ["as_json", "hydra"]
 
@@ -19,33 +24,36 @@ __all__ = ["as_json", "hydra"]
 _REPLACED: dict[str, list[str] | None] = {"data": None, "model": None, "loss": [], "schedule": None}
 _SWEEPER_GROUPS = ("sampler", "pruner")
 _SWEEPER_KEYS = ("n_trials", "max_failure_rate", "n_jobs")
+# A searched key is a path in the configuration of a training. One of the hydra node, a group of it
+# or a package would be able to start commands: setup of a launcher, factories of the logging.
+_SEARCHED = re.compile(r"(?!hydra\b)[\w-]+(\.[\w-]+)*")
 
 
 def hydra(winner: Winner) -> str:
     """An experiment file with the whole configuration of the trial, its weights as the defaults.
 
     Raises:
-        InputError: if the trial's configuration is missing or gives other weights.
+        InputError: if the trial's configuration is missing, gives other weights or sets what is no
+            part of a training: it may come from someone else.
     """
     path = winner.trial.folder / ".hydra" / "config.yaml"
     if winner.config is None:
         raise InputError(f"{path}: cannot be read; an experiment file needs the configuration")
+    _check_keys(winner.config, str(path))
     _check_same_weights(winner, str(path))
-    sweeper = winner.hydra.get("sweeper")
-    sweeper = sweeper if isinstance(sweeper, Mapping) else {}
+    settings, params = _sweeper(winner)
     defaults: list[dict[str, Any]] = [
         {f"override /{group}": option} for group, option in _REPLACED.items()
     ]
-    choices = winner.hydra.get("runtime", {}).get("choices", {})
+    choices = _mapping(_mapping(winner.hydra, "runtime"), "choices")
     for group in _SWEEPER_GROUPS:
         option = choices.get(f"hydra/sweeper/{group}")
-        if option and (CONF_DIR / "hydra" / "sweeper" / group / f"{option}.yaml").exists():
+        shipped = (CONF_DIR / "hydra" / "sweeper" / group).glob("*.yaml")
+        if option in [path.stem for path in shipped]:
             defaults.append({f"override /hydra/sweeper/{group}": option})
-    params = sweeper.get("params") or {}
-    settings = {key: sweeper[key] for key in _SWEEPER_KEYS if key in sweeper}
     settings["study_name"] = f"{winner.study}_from_{winner.number}"
     settings["params"] = params
-    comments = [
+    remarks = [
         *winner.comments(),
         "Saved as DIR/experiment/NAME.yaml it trains with these weights:",
         "    python -m sweep --config-dir DIR +experiment=NAME",
@@ -53,8 +61,8 @@ def hydra(winner: Winner) -> str:
     ]
     lacking = [key for key in winner.trial.params if key not in params]
     if lacking:
-        comments.append(f"Searched on the command line, not here: {', '.join(lacking)}")
-    head = "# @package _global_\n" + "".join(f"# {line}\n" for line in comments)
+        remarks.append(f"Searched on the command line, not here: {', '.join(lacking)}")
+    head = comments(["@package _global_", *remarks])
     content = {"defaults": [*defaults, "_self_"], **winner.config, "hydra": {"sweeper": settings}}
     return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
@@ -75,7 +83,41 @@ def as_json(winner: Winner) -> str:
         "metrics": trial.results,
         "stages": winner.stages,
     }
-    return json.dumps(entries, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        return json.dumps(entries, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:  # dates and the like, in a file made by other hands
+        raise InputError(f"{trial.folder}: cannot be written as JSON ({error})") from error
+
+
+def _check_keys(config: Mapping[Any, Any], path: str) -> None:
+    """Keys of the configuration of a training, no ``defaults`` and no ``hydra`` among them."""
+    known = [field.name for field in dataclasses.fields(Config)]
+    for key in config:
+        if key not in known:
+            raise InputError(unknown("key", str(key), known, where=path))
+
+
+def _sweeper(winner: Winner) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of the sweeper and the search space, as far as they are of the right type."""
+    path = winner.trial.folder / ".hydra" / "hydra.yaml"
+    sweeper = _mapping(winner.hydra, "sweeper")
+    settings = {key: sweeper[key] for key in _SWEEPER_KEYS if key in sweeper}
+    for key, value in settings.items():
+        if not (value is None or type(value) in (int, float)):
+            raise InputError(f"{path}: '{key}' is {shortened(value)}, expected a number")
+    params = _mapping(sweeper, "params")
+    for key, value in params.items():
+        if not (isinstance(key, str) and _SEARCHED.fullmatch(key)):
+            raise InputError(f"{path}: {shortened(key)} is no key that can be searched")
+        if not isinstance(value, str | int | float | None):
+            raise InputError(f"{path}: '{key}' is {shortened(value)}, expected a text")
+    return settings, dict(params)
+
+
+def _mapping(node: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The mapping under a key, an empty one if there is none."""
+    found = node.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _check_same_weights(winner: Winner, path: str) -> None:
@@ -83,7 +125,7 @@ def _check_same_weights(winner: Winner, path: str) -> None:
     config = winner.config or {}
     try:
         stages = resolve_stages(config["train_schedule"], config["loss"])
-    except (KeyError, TypeError, InputError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is not a configuration of this program ({error})") from error
     recorded = [stage.loss for stage in winner.trial.stages]
     if [stage.loss for stage in stages] != recorded:

@@ -13,7 +13,8 @@ from typing import Any
 
 from sweep.errors import InputError
 from sweep.export.winner import Winner
-from sweep.records.weights_file import number_text
+from sweep.records.trial_file import shortened
+from sweep.records.weights_file import comments, number_text
 
 __all__ = ["mace_cli"]
 
@@ -99,7 +100,7 @@ def mace_cli(winner: Winner) -> str:
     choice = _choose([*losses[0], *(name for loss in losses[1:] for name in loss)])
     if len(stages) == 2 and not choice.two_stages:
         raise InputError(f"mace_run_train has no second stage with --loss={choice.name}")
-    comments = winner.comments()
+    remarks = winner.comments()
     flags = [f"--loss={choice.name}", *choice.extra, *_weights(choice, losses[0], "")]
     flags += _huber_delta(losses)
     flags += [f"--lr={number_text(stages[0]['lr'])}"]
@@ -109,11 +110,11 @@ def mace_cli(winner: Winner) -> str:
         flags += _weights(choice, losses[1], "swa_")
         flags += [f"--swa_lr={number_text(stages[1]['lr'])}"]
     if choice.remark:
-        comments.append(f"--loss={choice.name} {choice.remark}.")
+        remarks.append(f"--loss={choice.name} {choice.remark}.")
     if any(factor != 1.0 for _, factor in choice.flags.values()):
-        comments.append("mace multiplies its dipole term by 100; dipole_weight is ours / 100.")
-    comments.append("Further flags follow the name of this script: --name=… --train_file=… …")
-    head = "".join(f"# {line}\n" for line in comments)
+        remarks.append("mace multiplies its dipole term by 100; dipole_weight is ours / 100.")
+    remarks.append("Further flags follow the name of this script: --name=… --train_file=… …")
+    head = comments(remarks)
     return (
         f"#!/bin/sh\n{head}mace_run_train \\\n"
         + "".join(f"    {f} \\\n" for f in flags)
@@ -148,12 +149,13 @@ def _weights(choice: _Loss, loss: Mapping[str, Mapping[str, Any]], prefix: str) 
 
 
 def _huber_delta(losses: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[str]:
-    deltas = {
-        float(term["huber_delta"])
-        for loss in losses
-        for term in loss.values()
-        if "huber_delta" in term
-    }
+    given = [
+        term["huber_delta"] for loss in losses for term in loss.values() if "huber_delta" in term
+    ]
+    for delta in given:
+        if type(delta) not in (int, float):
+            raise InputError(f"huber_delta: must be a number; got {shortened(delta)}")
+    deltas = {float(delta) for delta in given}
     if len(deltas) > 1:
         values = ", ".join(map(str, sorted(deltas)))
         raise InputError(

@@ -13,6 +13,7 @@ import yaml
 
 from sweep.errors import InputError, unknown
 from sweep.export.winner import Winner
+from sweep.records.weights_file import comments
 
 __all__ = ["mace_scf"]
 
@@ -34,13 +35,13 @@ def mace_scf(winner: Winner) -> str:
     Raises:
         InputError: naming a term or an option that MACE_SCF does not have.
     """
-    comments = winner.comments()
+    remarks = winner.comments()
     schedule: dict[int, dict[str, Any]] = {}
     for index, stage in enumerate(winner.stages):
         loss = {}
         for name, term in stage["loss"].items():
             if float(term["weight"]) == 0.0:  # MACE_SCF would evaluate it, and need its label
-                comments.append(f"stage {index}: {name} has weight 0 and is left out")
+                remarks.append(f"stage {index}: {name} has weight 0 and is left out")
             else:
                 loss[name] = _term(f"stage {index}", name, term)
         schedule[index] = {
@@ -55,10 +56,10 @@ def mace_scf(winner: Winner) -> str:
             schedule[index]["fixed_point_training_options"] = options
     huber = sorted({n for stage in schedule.values() for n in stage["loss"] if "_huber" in n})
     if huber:
-        comments.append(
+        remarks.append(
             f"{', '.join(huber)}: terms of users' branches of MACE_SCF; ACEsuit/mace-scf has none"
         )
-    head = "".join(f"# {line}\n" for line in comments)
+    head = comments(remarks)
     return head + yaml.safe_dump({"train_schedule": schedule}, sort_keys=False, allow_unicode=True)
 
 

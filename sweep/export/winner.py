@@ -58,21 +58,21 @@ class Winner:
     def comments(self) -> list[str]:
         """Where the weights come from: study, trial, score, seed, configuration, versions."""
         trial, details = self.trial, self.trial.details
-        lines = [f"Weights of study {_line(self.study)}, trial {self.number}: {self.chosen_as}."]
+        lines = [f"Weights of study {self.study}, trial {self.number}: {self.chosen_as}."]
         score = "none"
         if trial.score is not None:
             score = f"{trial.score:.6g} (validation)"
             test = trial.score_on("test")
             score += f", {test:.6g} (test)" if test is not None else ""
-        lines.append(_line(f"score {score}; state {trial.state}; seed {details.get('seed')}"))
+        lines.append(f"score {score}; state {trial.state}; seed {details.get('seed')}")
         versions = details.get("versions")
         if isinstance(versions, Mapping):
             shown = [f"{name} {versions[name]}" for name in _SHOWN_VERSIONS if name in versions]
-            lines.append(_line(", ".join(shown)))
+            lines.append(", ".join(shown))
         commit = details.get("git_commit")
         lines.append(
             f"config sha256 {self.config_hash or 'unknown'}"
-            + (f", git commit {_line(str(commit))}" if commit else "")
+            + (f", git commit {commit}" if commit else "")
         )
         return lines
 
@@ -124,6 +124,12 @@ def _winner(study: Study, trial: Trial, chosen_as: str) -> Winner:
                 raise InputError(f"{path}: stage {index} lacks '{key}'")
     config, digest = _read_yaml(trial.folder / ".hydra" / "config.yaml")
     hydra, _ = _read_yaml(trial.folder / ".hydra" / "hydra.yaml")
+    schedule = (config or {}).get("train_schedule")
+    entries = schedule.values() if isinstance(schedule, dict) else [schedule]
+    if not all(entry is None or isinstance(entry, dict) for entry in entries):
+        raise InputError(
+            f"{trial.folder / '.hydra' / 'config.yaml'}: 'train_schedule' is no schedule"
+        )
     node = (hydra or {}).get("hydra")
     return Winner(
         study=study.name,
@@ -145,8 +151,3 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any] | None, str | None]:
     if not isinstance(content, dict):
         return None, None
     return content, hashlib.sha256(text).hexdigest()[:16]
-
-
-def _line(text: str) -> str:
-    """Text on one line, so that it cannot leave its comment."""
-    return " ".join(text.split())

@@ -51,7 +51,7 @@ def read_json_file(path: Path) -> Any:
 
 def shortened(value: Any, most: int = 40) -> str:
     """A value as JSON, cut to a readable length."""
-    text = json.dumps(value)
+    text = json.dumps(value, default=str, skipkeys=True)
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
@@ -100,6 +100,10 @@ _STAGE: dict[str, Callable[[Any], bool]] = {
     "end": _or_none(_is_whole),
     "lr": _or_none(_is_number),
 }
+_TEXTS = (
+    "fit_name", "dtype", "device", "git_commit", "host", "platform", "python", "started",
+    "finished", "restarted", "traceback",
+)  # fmt: skip
 _ENTRIES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("score", _or_none(_is_number), "a number"),
     ("epoch", _or_none(lambda value: type(value) is int), "a whole number"),
@@ -108,6 +112,9 @@ _ENTRIES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("reason", _or_none(_is_text), "a text"),
     ("same_as", _or_none(_is_whole), "the number of a trial"),
     ("seconds", _or_none(_is_number), "a number"),
+    ("seed", _or_none(lambda value: type(value) is int), "a whole number"),
+    *((key, _or_none(_is_text), "a text") for key in _TEXTS),
+    ("versions", _or_none(_mapping_of(_is_text)), "texts by package"),
     ("params", _mapping_of(_is_scalar), "a mapping from keys to values"),
     ("metrics", _mapping_of(_mapping_of(_or_none(_is_number))), "numbers by split"),
     (

@@ -1,15 +1,15 @@
-"""Weights as YAML in MACE_SCF's form: the one writer of it, whoever asks."""
+"""Weights as YAML in MACE_SCF's form, and comments: the one writer of them, whoever asks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from sweep.records.trial import StageRecord
 
-__all__ = ["loss_block", "number_text"]
+__all__ = ["comments", "loss_block", "number_text"]
 
 _DIGITS = 6  # of a weight in a block to read; files for programs have all
 
@@ -30,6 +30,17 @@ def loss_block(stages: Sequence[StageRecord], *, exact: bool = False) -> str:
         schedule = {i: {**stage.as_json(), "loss": loss} for i, (stage, loss) in pairs}
         block = {"train_schedule": schedule}
     return yaml.safe_dump(block, sort_keys=False)
+
+
+def comments(lines: Iterable[str]) -> str:
+    """Comments of a YAML file or a shell script, each on exactly one line.
+
+    What they quote may come from someone else: a line break in it, of any kind that a reader knows,
+    would end the comment and begin configuration. Signs that are not printable become ``?``.
+    """
+    on_one = (" ".join(line.split()) if not line.isprintable() else line for line in lines)
+    printable = ("".join(c if c.isprintable() else "?" for c in line) for line in on_one)
+    return "".join(f"# {line}\n" for line in printable)
 
 
 def number_text(value: float) -> str:

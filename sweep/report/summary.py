@@ -8,7 +8,7 @@ import yaml
 
 from sweep.files import write_json, write_text
 from sweep.records import Study, Trial
-from sweep.records.weights_file import loss_block
+from sweep.records.weights_file import comments, loss_block
 
 __all__ = ["write_summary"]
 
@@ -39,10 +39,10 @@ def write_summary(study: Study) -> None:
     if best is None or not best.stages:
         path.unlink(missing_ok=True)  # of when trial 0, whose errors constrain, was not complete
     else:
-        head = (
-            f"# Best weights of study {study.name}: trial {best.number}, score {best.score:.6g}, "
-            f"seed {best.details.get('seed')}\n"
-        )
+        head = comments([
+            f"Best weights of study {study.name}: trial {best.number}, score {best.score:.6g}, "
+            f"seed {best.details.get('seed')}"
+        ])  # fmt: skip
         write_text(path, head + loss_block(best.stages))
 
 
