@@ -17,6 +17,7 @@ import time
 
 import pandas as pd
 import pytest
+from needed import missing
 
 from sweep.records.weights_file import loss_block
 from sweep.report.comparison.comparison import compare
@@ -43,7 +44,8 @@ class Browser:
 
     def __init__(self, profile):
         found = [path for path in map(shutil.which, NAMES) if path]
-        assert found, f"the test of the page needs a browser: one of {', '.join(NAMES)}"
+        if not found:
+            missing(f"a browser, one of {', '.join(NAMES)}", "apt-get install chromium")
         to_read, self._write = os.pipe()
         self._read, to_write = os.pipe()
         # Chromium reads commands from descriptor 3 and writes to 4.

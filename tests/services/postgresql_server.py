@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from needed import missing
 
 USER = "sweep"
 
@@ -106,7 +107,7 @@ def postgresql() -> Iterator[PostgreSQL]:
         try:
             pwd.getpwnam(owner)
         except KeyError:
-            raise RuntimeError(_MISSING) from None
+            missing(*_POSTGRESQL)
     # Not pytest's folder, which nobody else may enter.
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     if owner is not None:
@@ -120,7 +121,7 @@ def postgresql() -> Iterator[PostgreSQL]:
         shutil.rmtree(folder)
 
 
-_MISSING = "tests with a database need PostgreSQL: apt-get install postgresql"
+_POSTGRESQL = ("a PostgreSQL server", "apt-get install postgresql")
 
 
 def program(name: str) -> str:
@@ -128,7 +129,7 @@ def program(name: str) -> str:
     debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     found = str(debian[-1]) if debian else shutil.which(name)
     if found is None:
-        raise RuntimeError(f"{_MISSING} ({name} is missing)")
+        missing(*_POSTGRESQL)
     return found
 
 

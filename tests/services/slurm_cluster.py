@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from needed import missing
 from postgresql_server import free_port
 
 CONFIG = """
@@ -157,13 +158,11 @@ class Slurm:
 def slurm() -> Iterator[Slurm]:
     """A running cluster, which is gone afterwards."""
     path = f"/usr/sbin:{os.environ['PATH']}"
-    missing = [name for name in _PROGRAMS if shutil.which(name, path=path) is None]
-    if missing:
-        raise RuntimeError(
-            f"tests with Slurm need {', '.join(missing)}: apt-get install slurm-wlm munge"
-        )
+    absent = [name for name in _PROGRAMS if shutil.which(name, path=path) is None]
+    if absent:
+        missing(", ".join(absent), "apt-get install slurm-wlm munge")
     if os.geteuid() != 0:
-        raise RuntimeError("tests with Slurm start its daemons, which takes root")
+        missing("root", "the tests start the daemons of a cluster")
     # Not pytest's folder: munge refuses one whose parents belong to others.
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o755)
