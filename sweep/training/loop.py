@@ -119,7 +119,8 @@ class TrainingLoop:
             self._optimization.enter(stage)
         loss = self._losses[stage.index]
         interval = self.trainer.balance_interval
-        if interval and epoch % interval == 0:
+        # At the end of a stage, too: of a short one the beginning alone would tell nothing.
+        if interval and (epoch % interval == 0 or epoch == stage.end):
             balance = measure_gradients(self.setup, loss, stage.options)
             self._tables.add_balance(
                 balance_columns(balance, step=self._step, epoch=epoch, stage=stage.index)

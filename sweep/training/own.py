@@ -66,6 +66,7 @@ class OwnTrainer:
         setup = self.setup(cfg)
         return {
             "dtype": cfg.trainer.default_dtype,
+            "clip_grad": cfg.trainer.clip_grad,
             "num_threads": torch.get_num_threads(),
             "n_parameters": setup.n_parameters,
             "scales": setup.scales,

@@ -94,7 +94,12 @@ def test_a_run_leaves_complete_records(train, tmp_path):
     (test,) = found["metrics"].query("split == 'test'").to_dict("records")
     assert test["epoch"] == result.epoch
     assert test["score"] == result.metrics["test"]["score"]
-    assert found["balance"]["epoch"].unique().tolist() == [0, 2]
+    assert found["balance"]["epoch"].unique().tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]  # the last of each stage, too
     lines = log_lines(tmp_path / "a")
     assert sum("loss breakdown" in line for line in lines) == 12
     assert sum("INFO: Epoch" in line for line in lines) == 4
