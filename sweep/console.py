@@ -1,12 +1,20 @@
-"""The console that everything is printed on."""
+"""The console that everything is printed on, and the one way to print a table on it."""
 
 from __future__ import annotations
 
-from rich.console import Console
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, cast
 
-__all__ = ["make_console"]
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["make_console", "make_table", "plain"]
 
 _PIPE_WIDTH = 120  # of tables in a file or a log, where nobody's window is narrower
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_ALIGN = {"l": "left", "r": "right"}
 
 
 class _Console(Console):
@@ -21,3 +29,43 @@ def make_console() -> Console:
     """A console as wide as the terminal, or as our tables want where there is none."""
     console = _Console()
     return console if console.is_terminal else _Console(width=_PIPE_WIDTH)
+
+
+def plain(text: object, style: str = "") -> Text:
+    """Text as it is: a name is no markup, and must not steer the terminal."""
+    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text)), style=style)
+
+
+def make_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object] | None],
+    *,
+    align: str = "l",
+    caption: str | None = None,
+    styles: Sequence[str | None] = (),
+) -> Table:
+    """A table of texts, shown as they are.
+
+    Args:
+        title: What stands above.
+        columns: Headings; a line break ends a line of them.
+        rows: Cells of each row; None: a line between two rows.
+        align: ``l`` or ``r`` for each of the first columns; the others stand right and do not wrap.
+        caption: What stands below.
+        styles: Style of each row.
+    """
+    table = Table(
+        title=plain(title), title_justify="left",
+        caption=None if caption is None else plain(caption),
+    )  # fmt: skip
+    for i, heading in enumerate(columns):
+        side = cast(Literal["left", "right"], _ALIGN[align[i : i + 1] or "r"])
+        table.add_column(plain(heading), justify=side, no_wrap=i >= len(align))
+    looks: list[Any] = list(styles)
+    for cells in rows:
+        if cells is None:
+            table.add_section()
+        else:
+            table.add_row(*map(plain, cells), style=looks.pop(0) if looks else None)
+    return table

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-__all__ = ["change", "count", "number", "percent", "percent_range", "sentence", "signed"]
+__all__ = [
+    "change",
+    "count",
+    "joined",
+    "number",
+    "percent",
+    "percent_range",
+    "sentence",
+    "signed",
+    "with_change",
+]
 
 _WORDS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
@@ -44,9 +55,29 @@ def change(value: float) -> str:
     return f"{'−' if value < 0 else '+'}{magnitude}"
 
 
+def with_change(text: str, ratio: float | None, *, narrow: bool = False) -> str:
+    """A value and its relative change: ``40.0 (−20 %)``; the value alone without one.
+
+    Args:
+        text: The value.
+        ratio: Its change; None or NaN: not known.
+        narrow: ``40.0 −20%``, for tables of many columns.
+    """
+    if ratio is None or math.isnan(ratio):
+        return text
+    return f"{text} {change(ratio).replace(' ', '')}" if narrow else f"{text} ({change(ratio)})"
+
+
 def count(n: int, noun: str) -> str:
     """``one trial``, ``five trials``, ``12 trials``."""
     return f"{_WORDS.get(n, str(n))} {noun}{'' if n == 1 else 's'}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def signed(value: float) -> str:

@@ -78,12 +78,11 @@ class Winner:
 
 
 def select(study: Path, number: int | None) -> Winner:
-    """Find the trial: the best of a study by validation score, or a given one.
+    """Find the trial: the answer of a study, or a given one.
 
     Args:
         study: Folder of a study, or of a single trial.
-        number: Number of the trial; None: the one with the smallest score of all complete ones that
-            keep the study's constraints.
+        number: Number of the trial; None: :attr:`sweep.records.Study.best`.
 
     Raises:
         InputError: if there is no such trial, or its record cannot be read.
@@ -100,9 +99,11 @@ def select(study: Path, number: int | None) -> Winner:
         raise InputError(f"{study}: no trial is complete yet; name one with --trial")
     if found.best is None:
         raise InputError(
-            f"{study}: no trial keeps all objective.constraints; name one with --trial"
+            f"{study}: no trial keeps all objective.constraints"
+            + (f"; --trial {found.blocked[0].number} takes the closest" if found.blocked else "")
         )
-    chosen_as = f"the best of {len(found.complete)} complete trials"
+    what = "the best" if found.best_role == "best" else "the knee of the front"
+    chosen_as = f"{what} of {len(found.complete)} complete trials"
     return _winner(found, found.best, chosen_as)
 
 

@@ -26,9 +26,9 @@ def trial_frame(study: Study) -> pd.DataFrame:
     Returns:
         Indexed by ``number``. Columns:
 
-        * ``role``: ``default``, ``balanced``, ``best`` or several of them; ``state``; ``reason``:
-          why it failed or is not ranked; ``rank``: from 1, of the complete trials that keep the
-          constraints and repeat no other's weights.
+        * ``role``: ``default``, ``balanced``, ``best`` (of several objectives ``knee``) or several
+          of them; ``state``; ``reason``: why it failed or is not ranked; ``rank``: from 1, of the
+          complete trials that keep the constraints and repeat no other's weights.
         * ``score``: what the study judges by; ``valid.score``, ``test.score``, and
           ``valid.<quantity>``, ``test.<quantity>``: the errors (RMSE or MAE, as the objective
           says) in the units of :data:`sweep.quantities.QUANTITIES`: eV per atom for the energy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -137,7 +138,8 @@ class Study:
         """What the trials are judged by."""
         if self.record is not None:
             return self.record.objective
-        return next((t.objective for t in self.all if t.objective is not None), None)
+        trials = (*self.complete, *self.all)
+        return next((t.objective for t in trials if t.objective is not None), None)
 
     # Which trials matter
 
@@ -163,8 +165,19 @@ class Study:
 
     @cached_property
     def best(self) -> Trial | None:
-        """The feasible trial with the smallest score."""
-        return min(self.feasible, key=_by_score, default=None)
+        """The answer: the feasible trial with the smallest score.
+
+        Of several objectives the knee of their front, or, where the front has none, the trial on
+        the front with the smallest score: no other trial is better than it in all of them.
+        """
+        if self.front is None:
+            return min(self.feasible, key=_by_score, default=None)
+        return self.front.knee or min((t for t, _ in self.front.trials), key=_by_score)
+
+    @property
+    def best_role(self) -> str:
+        """What :attr:`best` is called: ``knee`` or ``best``."""
+        return "best" if self.front is None or self.front.knee is None else "knee"
 
     @cached_property
     def feasible(self) -> list[Trial]:
@@ -173,13 +186,35 @@ class Study:
 
     @cached_property
     def ranked(self) -> list[Trial]:
-        """Of those the ones that are no copies of another, best first."""
-        return sorted((t for t in self.feasible if t.same_as is None), key=_by_score)
+        """The feasible trials that are no copies of another, best first.
+
+        By score; of several objectives :attr:`best` comes first, then the others on the front.
+        """
+        on_front = set() if self.front is None else {t.folder for t, _ in self.front.trials}
+
+        def key(trial: Trial) -> tuple[bool, bool, tuple[float, int]]:
+            return trial is not self.best, trial.folder not in on_front, _by_score(trial)
+
+        return sorted((t for t in self.feasible if t.same_as is None), key=key)
+
+    @cached_property
+    def blocked(self) -> list[Trial]:
+        """The complete trials with a smaller score than the best that break a constraint.
+
+        The one that breaks them least comes first.
+        """
+        if self.default is None:
+            return []
+        misses = {t.folder: sum(broken(t, self.default).values()) for t in self.complete}
+        limit = math.inf if self.best is None else _by_score(self.best)[0]
+        found = [t for t in self.complete if t is not self.default and misses[t.folder] > 0
+                 and _by_score(t)[0] < limit]  # fmt: skip
+        return sorted(found, key=lambda trial: (misses[trial.folder], _by_score(trial)))
 
     @property
     def references(self) -> dict[str, Trial]:
-        """``default``, ``balanced`` and ``best``, where there is such a trial."""
-        found = {"default": self.default, "balanced": self.balanced, "best": self.best}
+        """``default``, ``balanced`` and ``best`` (or ``knee``), where there is such a trial."""
+        found = {"default": self.default, "balanced": self.balanced, self.best_role: self.best}
         return {role: trial for role, trial in found.items() if trial is not None}
 
     def why_unranked(self, trial: Trial) -> str | None:
@@ -202,7 +237,7 @@ class Study:
         """The front of a study of several objectives; None of one with a single objective."""
         if not self.is_search or self.objective is None:
             return None
-        return front_of(self.feasible, self.objective.minimize)
+        return front_of([t for t in self.feasible if t.same_as is None], self.objective.minimize)
 
     # Tables
 

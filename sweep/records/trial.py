@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -136,6 +137,17 @@ class Trial:
         if split == "valid" and self.score is not None:
             return self.score
         return self.results.get(split, {}).get("score")
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """Standard deviation of every quantity's reference in the training set, where recorded."""
+        recorded = self.details.get("scales")
+        found = recorded if isinstance(recorded, Mapping) else {}
+        return {
+            name: float(value)
+            for name in QUANTITIES
+            if isinstance(value := found.get(name), int | float) and 0 < value < math.inf
+        }
 
     # What it was trained with
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from rich.console import Group
 from rich.live import Live
-from rich.text import Text
 
-from sweep.console import make_console
+from sweep.console import make_console, plain
 from sweep.errors import InputError, unknown
 from sweep.files import write_text
 from sweep.report.comparison.comparison import Comparison, compare
@@ -74,7 +73,7 @@ def run(options: Options) -> None:
 
 
 def _print_page(page: Path) -> None:
-    make_console().print(f"\nthe page with all figures: {page}", highlight=False, markup=False)
+    make_console().print(plain(f"\nthe page with all figures: {page}"), soft_wrap=True)
 
 
 def _watch(options: Options, seconds: int) -> None:
@@ -87,7 +86,7 @@ def _watch(options: Options, seconds: int) -> None:
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
-                note = Text(f"\nwatching, Ctrl-C ends; the page: {page}")
+                note = plain(f"\nwatching, Ctrl-C ends; the page: {page}")
                 standing = Group(show_standing(comparisons, n_rows=n_rows), note)
                 if console.is_terminal:
                     live.update(standing, refresh=True)

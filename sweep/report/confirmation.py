@@ -10,14 +10,14 @@ from typing import Any
 
 from sweep.errors import DamagedRecordError
 from sweep.files import write_json
-from sweep.numbers import percent
+from sweep.numbers import change, count, number
 from sweep.records import State, Study, Trial
 from sweep.report.names import SPLITS
-from sweep.report.spread import Spread, welch
+from sweep.report.spread import MAX_SEEDS, SIGNIFICANCE, Spread, seeds_needed, welch
 
 __all__ = ["Candidate", "Confirmation", "read_confirmation", "write_confirmation"]
 
-SIGNIFICANCE = 0.05  # of the one-sided test
+_LUCK = 0.02  # relative difference of two scores that is worth a sentence
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,11 @@ class Confirmation:
     @property
     def default(self) -> Candidate | None:
         """The default weights."""
-        return next((c for c in self.candidates if c.number == 0), None)
+        return self.candidate(0)
+
+    def candidate(self, number: int) -> Candidate | None:
+        """The candidate of a trial; None if it was not trained again."""
+        return next((c for c in self.candidates if c.number == number), None)
 
     @property
     def others(self) -> list[Candidate]:
@@ -110,34 +114,65 @@ class Confirmation:
     @property
     def sentences(self) -> list[str]:
         """The answer in words."""
-        told = [self._gain(self.others[0])] if self.others and self.default is not None else []
+        told = [] if self.gain is None else [self.gain]
+        told += [text for c in self.candidates[:2] if (text := self._luck(c))]
         told += self._better()
         told += [text for c in self.candidates if (text := self._unfinished(c))]
         told += [f"left out: {reason}" for reason in self.unreadable]
-        return [text for text in told if text]
+        return told
+
+    @property
+    def gain(self) -> str | None:
+        """Whether the best of the search beats the default, and whether the seeds can show it."""
+        if not self.others or self.default is None:
+            return None
+        return self._gain(self.others[0])
 
     def _gain(self, candidate: Candidate) -> str | None:
         assert self.default is not None
         own, reference = self.score(candidate), self.score(self.default)
         if own is None or reference is None:
             return None
-        change = 1 - own.mean / reference.mean if reference.mean else 0.0
-        beats = (
-            f"beats the default by {percent(change)}"
-            if change > 0
-            else f"is worse than the default by {percent(-change)}"
+        ratio = own.mean / reference.mean - 1 if reference.mean else 0.0
+        n_seeds = count(min(len(own.values), len(reference.values)), "seed")
+        name = f"trial {candidate.number}"
+        numbers = (
+            f"(score {own.text()} against {reference.text()} on the {SPLITS[self.split]} set, "
+            f"{change(ratio)}, {n_seeds})"
         )
-        n_seeds = min(len(own.values), len(reference.values))
-        seeds = f"{n_seeds} seed{'s' if n_seeds > 1 else ''}"
-        text = (
-            f"trial {candidate.number} {beats} on the {SPLITS[self.split]} set (score {own.text()} "
-            f"against {reference.text()}, {seeds})"
-        )
+        if ratio >= 0:
+            return f"{name} is no better than the default weights with other seeds {numbers}"
         p = self.p_value(candidate)
         if p is None:
-            return f"{text}: too few seeds are complete to tell it from noise"
-        verdict = "beyond the noise" if p < SIGNIFICANCE else "not beyond the noise"
-        return f"{text}: {verdict}, p = {_p_text(p)}"
+            return f"{name} looks better than the default weights {numbers}: too few seeds are " \
+                   "complete to tell it from noise"  # fmt: skip
+        if p < SIGNIFICANCE:
+            return f"{name} beats the default weights {numbers}: beyond the noise, p = {_p_text(p)}"
+        needed = seeds_needed(own.values, reference.values)
+        remedy = f"search.confirm.seeds={needed} would" if needed is not None else (
+            f"nor would {MAX_SEEDS}, so take them as equal"
+        )  # fmt: skip
+        return (
+            f"{name} looks better than the default weights {numbers}, but {n_seeds} cannot show it "
+            f"(p = {_p_text(p)}): {remedy}"
+        )
+
+    def _luck(self, candidate: Candidate) -> str | None:
+        """Whether the training in the search was better, or worse, than all with other seeds."""
+        spread = candidate.spread("valid", "score")
+        found = None if candidate.found is None else candidate.found.score
+        if spread is None or found is None or abs(found / spread.mean - 1) < _LUCK:
+            return None
+        if not (
+            found < min(spread.values) or (not candidate.number and found > max(spread.values))
+        ):
+            return None
+        word = "lucky" if found < spread.mean else "unlucky"
+        name = f"trial {candidate.number}" if candidate.number else "the default"
+        return (
+            f"{name} was {word} in the search: validation score {number(found)} there, "
+            f"{spread.text()} with other seeds"
+        )
 
     def _better(self) -> list[str]:
         """Whether another one is better on average than the best of the search."""

@@ -21,10 +21,10 @@ def finish(folder: Path, name: str) -> None:
     with locked(folder / "locks" / "report.lock"):  # two workers may end together
         study = Study.read(folder, name)
         write_summary(study)
-        draw_comparison(study)
         confirmation = read_confirmation(study)
+        draw_comparison(study, confirmation)
         if confirmation is not None:
             write_confirmation(confirmation)
-    print_study(study)
+    print_study(study, confirmation)
     if confirmation is not None:
         print_confirmation(confirmation)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweep.numbers import number
 
-__all__ = ["Spread", "welch"]
+__all__ = ["MAX_SEEDS", "SIGNIFICANCE", "Spread", "seeds_needed", "welch"]
+
+SIGNIFICANCE = 0.05  # of the one-sided test
+MAX_SEEDS = 20  # more than anybody trains for the sake of a test
+_POWER = 0.8  # probability of showing a difference that is as large as it looks
 
 
 @dataclass(frozen=True)
@@ -54,3 +59,28 @@ def welch(values: Sequence[float], reference: Sequence[float]) -> float | None:
         equal_var=False, alternative="less",
     )  # fmt: skip
     return float(result.pvalue)
+
+
+def seeds_needed(values: Sequence[float], reference: Sequence[float]) -> int | None:
+    """How many seeds show a difference as large as this one, at this spread, four times in five.
+
+    The power of the one-sided t-test of two equally large groups at :data:`SIGNIFICANCE`.
+
+    Returns:
+        At least one more than there are; None if :data:`MAX_SEEDS` do not suffice, or there is
+        nothing to show.
+    """
+    gain = statistics.fmean(reference) - statistics.fmean(values)
+    if len(values) < 2 or len(reference) < 2 or gain <= 0:
+        return None
+    spread = math.sqrt((statistics.variance(values) + statistics.variance(reference)) / 2)
+    if not spread:
+        return None
+    from scipy.stats import nct, t
+
+    for n in range(min(len(values), len(reference)) + 1, MAX_SEEDS + 1):
+        freedom = 2 * n - 2
+        limit = t.ppf(1 - SIGNIFICANCE, freedom)
+        if nct.sf(limit, freedom, gain / spread * math.sqrt(n / 2)) >= _POWER:
+            return n
+    return None

@@ -39,8 +39,9 @@ def write_summary(study: Study) -> None:
     if best is None or not best.stages:
         path.unlink(missing_ok=True)  # of when trial 0, whose errors constrain, was not complete
     else:
+        what = "Best weights" if study.best_role == "best" else "Weights at the knee of the front"
         head = comments([
-            f"Best weights of study {study.name}: trial {best.number}, score {best.score:.6g}, "
+            f"{what} of study {study.name}: trial {best.number}, score {best.score:.6g}, "
             f"seed {best.details.get('seed')}"
         ])  # fmt: skip
         write_text(path, head + loss_block(best.stages))

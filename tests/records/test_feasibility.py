@@ -6,9 +6,9 @@ import pytest
 
 from sweep.records import Objective, Study
 from sweep.records.feasibility import violations
+from sweep.report.constraints import blocked_sentence, constraint_sentence
 from sweep.report.summary import write_summary
 from sweep.report.terminal.answer import print_study
-from sweep.report.terminal.objectives import constraint_sentence, print_objectives
 
 OBJECTIVE = {"metrics": ["energy", "forces"], "statistic": "rmse"}
 
@@ -55,8 +55,7 @@ def test_the_best_keeps_all_constraints(study, factor, kept, best):
     assert found.best.number == best
     assert found.references["best"].number == best
     assert constraint_sentence(found) == (
-        f"constraints (forces error at most {factor:g} times that of the default weights) are "
-        f"kept by {len(kept)} of 4 complete trials"
+        f"constraints (forces ≤ {factor:g} × default) are kept by {len(kept)} of 4 complete trials"
     )
     write_summary(found)
     summary = json.loads((found.folder / "summary.json").read_text())
@@ -67,16 +66,14 @@ def test_the_best_keeps_all_constraints(study, factor, kept, best):
 def test_no_trial_keeps_a_constraint(study, capsys):
     found = study(0.5)
     assert set(found.references) == {"default"}
-    assert constraint_sentence(found) == (
-        "no complete trial keeps the constraints (forces error at most 0.5 times that of the "
-        "default weights); nearest: trial 1 (forces 0.9 times)"
-    )
+    assert "kept by 0 of 4" in constraint_sentence(found)
+    assert "trial 1 (forces 0.900 ×, score −20 %)" in blocked_sentence(found)
     (found.folder / "best_loss.yaml").write_text("of an earlier state")
     write_summary(found)
     assert not (found.folder / "best_loss.yaml").exists()
     print_study(found)
     out = capsys.readouterr().out
-    assert "no complete trial keeps the constraints" in out
+    assert "No complete trial keeps forces ≤ 0.5 × default" in out
     assert "best weights" not in out
 
 
@@ -111,16 +108,16 @@ def test_the_front_is_printed_with_its_knee(study, make_trial, tmp_path, capsys)
     rows = [line.strip("│ ").split("│") for line in table if line.startswith("│")]
     rows = [[cell.strip() for cell in row] for row in rows]
     assert [row[0] for row in rows][:3] == ["3", "2", "1"]
-    assert rows[1][1:] == ["7.00 (−30 %)", "110 (+10 %)", "knee"]
-    assert rows[0][3] == "best score"
+    assert rows[1][1:] == ["knee", "7.00 (−30 %)", "110 (+10 %)"]
+    assert rows[0][1] == ""  # the best score is no answer
     write_summary(found)
     front = json.loads((tmp_path / "summary.json").read_text())["front"]
     assert (front["minimize"], front["knee"]) == (["energy", "forces"], 2)
+    head = (tmp_path / "best_loss.yaml").read_text().splitlines()[0]
+    assert head.startswith("# Weights at the knee of the front of study mine: trial 2")
     assert front["trials"][0] == {"trial": 3, "values": [0.005, 0.2]}
 
 
 def test_one_objective_prints_no_front(study_folder, capsys):
-    from sweep.console import make_console
-
-    print_objectives(make_console(), Study.read(study_folder, "mine"))
-    assert capsys.readouterr().out == ""
+    print_study(Study.read(study_folder, "mine"))
+    assert "front" not in capsys.readouterr().out

@@ -55,6 +55,34 @@ def test_three_objectives():
     assert knee(*points[:3].T) is None
 
 
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("n_objectives", [2, 3])
+def test_the_answer_is_beaten_by_no_other_trial(seed, n_objectives):
+    """Whatever the scores, with or without a knee, with trials that break a constraint."""
+    rng = np.random.default_rng(seed)
+    minimize = ("energy", "forces", "dipole")[:n_objectives]
+    objective = Objective(("energy",), minimize=minimize, constraints={"energy": 2.0})
+    trials = [
+        Trial(
+            Path(str(n)), n, State.COMPLETE, score=float(rng.random()), objective=objective,
+            role=None if n else "default",
+            results={"valid": {f"rmse_{name}": float(rng.random()) for name in minimize}},
+        )
+        for n in range(int(rng.integers(1, 12)))
+    ]  # fmt: skip
+    found = Study("mine", Path(), tuple(trials))
+
+    def errors(trial):
+        return np.array([trial.errors()[name] for name in minimize])
+
+    for trial in found.feasible:
+        if trial is not found.best:
+            assert (errors(trial) > errors(found.best)).any()
+    assert found.ranked[0] is found.best
+    assert found.references[found.best_role] is found.best
+    assert (found.best_role == "knee") == (found.front.knee is not None)
+
+
 STUDY = [(0, 3.0, 3.0), (1, 1.0, 5.0), (2, 5.0, 1.0), (3, 1.5, 1.5), (4, 4.0, 4.0), (5, 0.1, 0.1)]
 
 
@@ -78,6 +106,8 @@ def test_the_front_of_a_study_of_two_objectives():
     assert [trial.number for trial, _ in front.trials] == [1, 3, 2]
     assert [values for _, values in front.trials] == [[1.0, 5.0], [1.5, 1.5], [5.0, 1.0]]
     assert (front.minimize, front.knee.number) == (("energy", "forces"), 3)
+    assert study().best.number == 3
+    assert [trial.number for trial in study().ranked] == [3, 1, 2, 0, 4]
 
 
 def test_the_score_may_be_an_objective():

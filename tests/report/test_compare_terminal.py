@@ -9,7 +9,7 @@ from rich.console import Console
 from sweep.records.weights_file import loss_block
 from sweep.report.comparison.comparison import compare
 from sweep.report.comparison.sources import read_sources
-from sweep.report.terminal.comparison import clean, show_comparisons
+from sweep.report.terminal.comparison import show_comparisons
 
 
 def printed(*comparisons, n_rows=15, width=120):
@@ -76,7 +76,6 @@ def test_names_steer_neither_rich_nor_the_terminal(make_study):
     assert "\x07" not in text
     assert "[red]e�[31m�[/red]" in text
     assert "study s[bold]" in text
-    assert clean("a\nb") == "a�b"
 
 
 def test_folders_that_were_left_out(tmp_path, make_trial):

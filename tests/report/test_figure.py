@@ -32,7 +32,7 @@ def bars(axes):
 def test_bars_are_the_errors_relative_to_the_default(study_folder, monkeypatch):
     left, _ = draw(monkeypatch, study_folder)
     heights = [[height for _, height in group] for group in bars(left)]
-    # energy, forces and the score; of default, balanced and best
+    # the score, energy and forces; of default, balanced and best
     for group, ratio in zip(heights, (1.0, 0.8, 0.5), strict=True):
         assert group == pytest.approx([ratio] * 3)
     lefts = [group[0].get_x() for group in left.containers]
@@ -42,9 +42,9 @@ def test_bars_are_the_errors_relative_to_the_default(study_folder, monkeypatch):
     ]  # fmt: skip
     labels = [label.get_text().split() for label in left.get_xticklabels()]
     assert labels == [
+        ["score", "0.250"],
         ["energy", "1.88", "meV/atom"],
         ["forces", "62.5", "meV/Å"],
-        ["score", "0.250"],
     ]
     assert left.get_title().startswith("test error")
     assert left.get_ylim()[0] == 0

@@ -60,7 +60,7 @@ def test_gradient_norms_and_cosines(big, big_study):
 
 def test_a_term_without_gradient_is_in_no_conflict(make_two_stage_trial):
     weights = {"forces": 1.0, "esps": 1.0, "dipole": 1.0}
-    folder = make_two_stage_trial(0, weights, {"forces": 0.1}, n_epochs=1)
+    folder = make_two_stage_trial(0, weights, {"forces": 0.1}, n_epochs=2)
     data = pd.read_parquet(folder / "balance.parquet")
     data.loc[data["term"] == "esps", ["raw_norm", "weighted_norm"]] = 0.0
     data.to_parquet(folder / "balance.parquet")
@@ -77,3 +77,16 @@ def test_tables_that_cannot_be_read_leave_nothing(make_trial, tmp_path):
         assert make(source, ["0"]).empty
     (folder / "balance.parquet").unlink()
     assert gradient_table(source, ["0"]).empty
+
+
+def test_the_same_matrix_in_several_trials_is_no_result(make_two_stage_trial, tmp_path):
+    """They were measured on one and the same model; a copy of a trial does not count."""
+    weights = {"forces": 1.0, "esps": 1.0, "dipole": 1.0}
+    folders = [make_two_stage_trial(n, weights, {"forces": 0.1}) for n in range(4)]
+    make_two_stage_trial(4, weights, {"forces": 0.1}, same_as=3)
+    for number in (1, 4):
+        source = folders[0] if number == 1 else folders[3]
+        target = tmp_path / "mine" / "trials" / f"{number:04d}" / "balance.parquet"
+        target.write_bytes((source / "balance.parquet").read_bytes())
+    source = read_sources([tmp_path / "mine"])[0]
+    assert set(conflict_table(source, list("01234"))["trial"]) == {"2", "3"}

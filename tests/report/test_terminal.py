@@ -23,24 +23,24 @@ def test_errors_in_natural_units_and_their_change(study_folder, capsys):
     out = capsys.readouterr().out
     assert "study mine: 6 trials (3 complete, 1 failed, 1 pruned, 1 running)" in out
     assert cells(out, "energy") == [
-        ["energy", "meV/atom", "validation", "1.5", "1.2 (-20%)", "0.8 (-50%)"]
+        ["energy", "meV/atom", "validation", "1.50", "1.20 (−20 %)", "0.750 (−50 %)"]
     ]
     assert cells(out, "forces")[0] == [
-        "forces", "meV/Å", "validation", "50.0", "40.0 (-20%)", "25.0 (-50%)",
+        "forces", "meV/Å", "validation", "50.0", "40.0 (−20 %)", "25.0 (−50 %)",
     ]  # fmt: skip
     tests = [row for row in cells(out, "") if row[2:3] == ["test"]]
-    assert tests[1] == ["", "", "test", "62.5", "50.0 (-20%)", "31.2 (-50%)"]
+    assert tests[2] == ["", "", "test", "62.5", "50.0 (−20 %)", "31.2 (−50 %)"]
     assert cells(out, "score") == [
-        ["score", "", "validation", "0.2000", "0.1600 (-20%)", "0.1000 (-50%)"]
+        ["score", "", "validation", "0.200", "0.160 (−20 %)", "0.100 (−50 %)"]
     ]
-    assert tests[2] == ["", "", "test", "0.2500", "0.2000 (-20%)", "0.1250 (-50%)"]
+    assert tests[0] == ["", "", "test", "0.250", "0.200 (−20 %)", "0.125 (−50 %)"]
 
 
 def test_the_balance_and_the_weights(study_folder, capsys):
     print_study(Study.read(study_folder, "mine"))
     out = capsys.readouterr().out
-    assert cells(out, "forces")[1] == ["forces"] + ["100   54.5%"] * 3
-    assert cells(out, "esps") == [["esps"] + ["2   18.2%"] * 3]
+    assert cells(out, "forces")[1] == ["forces"] + ["100    55 %"] * 3
+    assert cells(out, "esps") == [["esps"] + ["2    18 %"] * 3]
     assert cells(out, "dominant") == [["dominant"] + ["forces"] * 3]
     assert cells(out, "starved (below 1 %)")[0][1:] == ["none"] * 3
     assert cells(out, "effective number of terms")[0][1:] == ["2.7 of 3"] * 3
@@ -70,7 +70,7 @@ def test_a_study_without_a_complete_trial(make_trial, tmp_path, capsys):
     (make_trial(1) / "trial.json").write_text("{")
     print_study(Study.read(tmp_path, "mine"))
     out = capsys.readouterr().out
-    assert "1 trials (1 stopped)" in out
+    assert "1 trial (1 stopped)" in out
     assert "left out: " in out
     assert "best weights" not in out
 
@@ -80,7 +80,7 @@ def test_one_training(make_trial, capsys):
     print_trial(folder)
     out = capsys.readouterr().out
     assert cells(out, "forces")[0] == ["forces", "meV/Å", "validation", "50.0"]
-    assert cells(out, "forces")[1] == ["forces", "100   54.5%"]
+    assert cells(out, "forces")[1] == ["forces", "100    55 %"]
     assert str(folder) in out.replace("\n", "")
 
 
@@ -94,6 +94,6 @@ def test_a_term_that_only_one_loss_has(make_trial, tmp_path, capsys):
     make_trial(1, factor=0.5, loss={"forces": {"weight": 3.0}})
     print_study(Study.read(tmp_path, "mine"))
     out = capsys.readouterr().out
-    assert cells(out, "esps") == [["esps", "2   18.2%", "-"]]
-    assert cells(out, "forces")[1] == ["forces", "100   54.5%", "3  100.0%"]
+    assert cells(out, "esps") == [["esps", "2    18 %", "-"]]
+    assert cells(out, "forces")[1] == ["forces", "100    55 %", "3   100 %"]
     assert cells(out, "effective number of terms")[0][1:] == ["2.7 of 3", "1.0 of 1"]

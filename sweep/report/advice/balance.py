@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sweep.numbers import count, number, percent, percent_range, sentence, signed
-from sweep.records.balance import STARVED_SHARE
-from sweep.report.advice.base import Advice, best_trials, joined, n_best_words, subject
+from sweep.numbers import count, joined, number, percent, percent_range, sentence, signed
+from sweep.records.balance import DOMINATING_SHARE, STARVED_SHARE
+from sweep.report.advice.base import Advice, best_trials, n_best_words, subject
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import metric_of
 
-__all__ = ["conflicts", "dominating_terms", "parallel_terms", "raised_terms", "starved_terms"]
+__all__ = [
+    "conflicts",
+    "dominating_terms",
+    "early_gradients",
+    "parallel_terms",
+    "raised_terms",
+    "starved_terms",
+]
 
 _HARM = 0.05  # relative change of an error that is worth a sentence
 _FELT = 0.05  # share of the gradient at which a term is felt, however small its value
@@ -21,7 +28,7 @@ _N_PAIRS = 3
 
 
 def dominating_terms(c: Comparison) -> list[Advice]:
-    """Terms that took nearly all of the loss in a trial that did badly."""
+    """Terms that took nearly all of the loss in a trial that did badly, and not in the best."""
     best = best_trials(c)
     found = []
     for term in c.terms:
@@ -31,18 +38,16 @@ def dominating_terms(c: Comparison) -> list[Advice]:
             for label in c.complete.index.difference(best.index, sort=False)
             if (b := c.balance(str(label))) and b.dominating and b.dominant == term
         ]
-        if not bad:
-            continue
-        worst = max(bad, key=lambda label: shares[label])
         others = shares.reindex(best.index).dropna()
+        if not bad or others.empty or not others.max() < DOMINATING_SHARE:
+            continue  # nothing to compare it with, or the best do the same
+        worst = max(bad, key=lambda label: shares[label])
         text = (
             f"{term} took {percent(shares[worst])} of the loss in {subject(c, worst)} and "
-            f"{_harm(c, worst)}"
+            f"{_harm(c, worst)}; {n_best_words(best)} gave it "
+            f"{percent_range(others.min(), others.max())}."
         )
-        if len(others):
-            between = percent_range(others.min(), others.max())
-            text += f"; {n_best_words(best)} gave it {between}"
-        found.append(Advice("dominating_terms", "hint", f"{text}."))
+        found.append(Advice("dominating_terms", "hint", text))
     return found
 
 
@@ -125,6 +130,20 @@ def parallel_terms(c: Comparison) -> list[Advice]:
         f"{_epoch(c)}): {'; '.join(words)}. One weight may do for both."
     )
     return [Advice("parallel_terms", "hint", text)]
+
+
+def early_gradients(c: Comparison) -> list[Advice]:
+    """Gradients that were measured once, as in short trainings, and are therefore not shown."""
+    if not c.early_gradients:
+        return []
+    names = joined([c.source.sentence_name(c.trial_of[label]) for label in c.early_gradients[:3]])
+    more = f" and {n} more" if (n := len(c.early_gradients) - 3) > 0 else ""
+    text = (
+        f"The terms' gradients of {names}{more} were measured in a single epoch, which says "
+        "nothing of the trained model: they are not shown. "
+        "trainer.balance_interval=1 measures them in every epoch."
+    )
+    return [Advice("early_gradients", "hint", text)]
 
 
 def _last_shares(c: Comparison, term: str) -> pd.Series:

@@ -9,9 +9,11 @@ import pandas as pd
 from sweep.numbers import count
 from sweep.report.comparison.comparison import Comparison
 
-__all__ = ["LEVELS", "Advice", "best_trials", "joined", "n_best_words", "subject"]
+__all__ = ["LEVELS", "NOTICEABLE", "Advice", "best_trials", "n_best_words", "subject"]
 
 LEVELS = ("answer", "caution", "hint")
+
+NOTICEABLE = 0.02  # relative change of an error below which it counts as equal
 
 _N_BEST = 5
 
@@ -50,10 +52,3 @@ def subject(comparison: Comparison, label: object) -> str:
     name = comparison.source.sentence_name(trial)
     role = trial.role if comparison.source.is_study else None
     return f"{name} (the {role} weights)" if role in ("default", "balanced") else name
-
-
-def joined(words: list[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"

@@ -4,58 +4,17 @@ from __future__ import annotations
 
 import math
 
-from sweep.numbers import change, number, percent, sentence, signed
-from sweep.report.advice.base import Advice, joined, subject
+from sweep.numbers import change, joined, number, percent, sentence, signed
+from sweep.report.advice.answer import contradictions
+from sweep.report.advice.base import NOTICEABLE, Advice, subject
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import metric_of
 
-__all__ = ["balanced_weights", "close_call", "gain", "test_set", "worse_metrics"]
+__all__ = ["balanced_weights", "beyond_spread", "close_call", "test_set", "worse_metrics"]
 
-_NOTICEABLE = 0.02  # relative change of an error below which it counts as equal
 _CLOSE = 0.03  # relative difference of two scores that another seed may well turn round
 _AFFORDABLE = 0.10  # a score that much above the best is still a good choice
-
-
-def gain(c: Comparison) -> list[Advice]:
-    """How much better the best trial is than the baseline."""
-    if c.best is None:
-        return []
-    label = c.source.label(c.best)
-    row = c.rows[label]
-    name = c.source.sentence_name(c.best)
-    if c.source.baseline is None:
-        text = f"{name} has the lowest score, {number(row['valid.score'])}"
-        return [_answer("gain", f"{text}; the baseline to compare it with is not complete.")]
-    if c.source.baseline.folder == c.best.folder:
-        others = len(c.complete) - 1
-        score = f"{c.source.baseline_name} (score {number(row['valid.score'])})"
-        if not others:
-            return [_answer("gain", f"only one trial is complete: {score}.")]
-        beaten = f"none of the {others} other complete trials beats" if others > 1 else (
-            "the other complete trial does not beat"
-        )  # fmt: skip
-        return [_answer("gain", f"{beaten} {score}.")]
-    base = c.rows[c.source.label(c.source.baseline)]
-    tested = c.value(label, "test.score.change")
-    on_test = "" if math.isnan(tested) else f", {change(tested)} on the test set"
-    better: list[tuple[float, str]] = []
-    worse: list[tuple[float, str]] = []
-    for key in metric_keys(c.trials)[1:]:
-        value = c.value(label, f"valid.{key}.change")
-        if abs(value) > _NOTICEABLE:
-            words = f"{metric_of(key).title} {change(value)}"
-            (better if value < 0 else worse).append((value, words))
-    sentences = [
-        f"{name} has the lowest score: {number(row['valid.score'])} instead of "
-        f"{number(base['valid.score'])} with {c.source.baseline_name} "
-        f"({change(row['valid.score.change'])} on validation{on_test})."
-    ]
-    if better:
-        sentences.append(f"Better: {', '.join(words for _, words in sorted(better))}.")
-    if worse:
-        sentences.append(f"Worse: {', '.join(words for _, words in sorted(worse)[::-1])}.")
-    return [_answer("gain", " ".join(sentences))]
 
 
 def worse_metrics(c: Comparison) -> list[Advice]:
@@ -71,7 +30,7 @@ def worse_metrics(c: Comparison) -> list[Advice]:
     for key in metric_keys(c.trials)[1:]:
         column = f"valid.{key}"
         loss = c.value(label, f"{column}.change")
-        if not loss > _NOTICEABLE:
+        if not loss > NOTICEABLE:
             continue
         metric = metric_of(key)
         on_test = c.value(label, f"test.{key}.change")
@@ -82,7 +41,7 @@ def worse_metrics(c: Comparison) -> list[Advice]:
                  f"validation{test}).")  # fmt: skip
         measured = [one for one in near if not math.isnan(c.value(one, column))]
         other = min(measured, key=lambda one: c.value(one, column))
-        if c.value(other, column) < row[column] * (1 - _NOTICEABLE):
+        if c.value(other, column) < row[column] * (1 - NOTICEABLE):
             behind = c.value(other, "valid.score") / score - 1
             text += (
                 f" {sentence(subject(c, other))} has {number(c.value(other, column))} {metric.unit}"
@@ -105,6 +64,8 @@ def test_set(c: Comparison) -> list[Advice]:
     place = list(order).index(label) + 1
     agreement = tested["valid.score"].rank().corr(tested["test.score"].rank())
     tail = f"(rank correlation with validation over {len(tested)} trials: {signed(agreement)})"
+    if place == 1 and contradictions(c):  # the headline says where it does not
+        return []
     if place == 1:
         name = c.source.sentence_name(c.best)
         text = (
@@ -118,6 +79,26 @@ def test_set(c: Comparison) -> list[Advice]:
         f"there, {percent(behind)} behind {tail}."
     )
     return [Advice("test_set", "caution", text)]
+
+
+def beyond_spread(c: Comparison) -> list[Advice]:
+    """Errors of the answer that are larger than the spread of the data."""
+    if c.best is None:
+        return []
+    found = []
+    for key, error in c.best.errors("valid").items():
+        scale = c.best.scales.get(key)
+        if scale is not None and error > scale:
+            metric = metric_of(key)
+            values = f"{number(error * metric.factor)} of {number(scale * metric.factor)}"
+            found.append(f"{metric.title} ({values} {metric.unit}, {number(error / scale)} times)")
+    if not found:
+        return []
+    text = (
+        f"Validation errors of {c.source.sentence_name(c.best)} larger than the standard deviation "
+        f"of the training data: {', '.join(found)}. The mean of the data would predict better."
+    )
+    return [Advice("beyond_spread", "caution", text)]
 
 
 def close_call(c: Comparison) -> list[Advice]:
@@ -155,7 +136,3 @@ def balanced_weights(c: Comparison) -> list[Advice]:
         "(on a logarithmic scale)."
     )
     return [Advice("balanced_weights", "hint", text)]
-
-
-def _answer(rule: str, text: str) -> Advice:
-    return Advice(rule, "answer", sentence(text))

@@ -1,25 +1,25 @@
 """Advice in sentences: every rule looks at the numbers and speaks only if they give reason to.
 
-A rule is a function from a :class:`~sweep.report.comparison.comparison.Comparison` to its
-sentences; each
-sentence holds the numbers that it is drawn from.
+A rule is a function from a :class:`~sweep.report.comparison.comparison.Comparison` to
+its sentences; each sentence holds the numbers that it is drawn from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from sweep.report.advice import balance, errors, search
+from sweep.report.advice import answer, balance, errors, search
 from sweep.report.advice.base import LEVELS, Advice
 from sweep.report.comparison.comparison import Comparison
 
 __all__ = ["RULES", "Advice", "advise"]
 
 RULES: tuple[Callable[[Comparison], list[Advice]], ...] = (
-    errors.gain,
-    search.several_objectives,
-    search.confirmed,
+    answer.gain,
+    answer.several_objectives,
+    answer.confirmed,
     errors.worse_metrics,
+    errors.beyond_spread,
     errors.test_set,
     errors.close_call,
     errors.balanced_weights,
@@ -32,6 +32,7 @@ RULES: tuple[Callable[[Comparison], list[Advice]], ...] = (
     balance.raised_terms,
     balance.conflicts,
     balance.parallel_terms,
+    balance.early_gradients,
     search.still_falling,
     search.few_trials,
     search.constraints,

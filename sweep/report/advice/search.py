@@ -8,21 +8,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweep.numbers import count, number, percent, sentence
-from sweep.report.advice.base import Advice, best_trials, joined, n_best_words
+from sweep.numbers import count, joined, number, percent, sentence
+from sweep.report.advice.base import Advice, best_trials, n_best_words
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.names import metric_of, weight_term
 
 __all__ = [
     "at_the_edge",
-    "confirmed",
     "constraints",
     "decisive_weights",
     "failed_trials",
     "few_trials",
     "idle_weights",
     "range_of_the_best",
-    "several_objectives",
     "still_falling",
     "unfinished_trials",
 ]
@@ -34,7 +32,6 @@ _IDLE = 0.05
 _FALLING = 0.03
 _LAST = 0.1  # the last tenth of the epochs
 _TRIALS_PER_WEIGHT = 10
-_N_FRONT = 8
 
 
 def decisive_weights(c: Comparison) -> list[Advice]:
@@ -83,7 +80,7 @@ def range_of_the_best(c: Comparison) -> list[Advice]:
 
 def at_the_edge(c: Comparison) -> list[Advice]:
     """Values of the best trial at an end of their range, where the optimum may lie beyond."""
-    if c.best is None:
+    if c.best is None or c.best.role == "default":  # the search found nothing there
         return []
     label = c.source.label(c.best)
     scores = _of_score(c)
@@ -192,34 +189,6 @@ def constraints(c: Comparison) -> list[Advice]:
         f"ranked; {c.source.sentence_name(c.trial_of[broken[0]])}: {c.source.unranked[broken[0]]}."
     )
     return [Advice("constraints", "hint" if c.best is not None else "caution", text)]
-
-
-def several_objectives(c: Comparison) -> list[Advice]:
-    """The front of a study that minimises several metrics, and its knee."""
-    if c.front is None:
-        return []
-    names = joined([metric_of(key).title for key in c.front.minimize])
-    numbers = [str(trial.number) for trial, _ in c.front.trials]
-    shown = ", ".join(numbers[:_N_FRONT]) + (", ..." if len(numbers) > _N_FRONT else "")
-    text = (
-        f"The search minimises {names}. {sentence(count(len(numbers), 'trial'))} that no other "
-        f"beats in all of them: {shown}."
-    )
-    if c.front.knee is not None:
-        text += f" The best compromise, at the knee of this front, is trial {c.front.knee.number}."
-    return [Advice("several_objectives", "answer", text)]
-
-
-def confirmed(c: Comparison) -> list[Advice]:
-    """What trainings with other seeds say of the gain."""
-    if c.confirmation is None:
-        return []
-    told = [sentence(text) for text in c.confirmation.sentences]
-    first = "answer" if c.confirmation.is_beyond_noise else "caution"
-    return [
-        Advice("confirmed", "caution" if i else first, text if text.endswith(".") else f"{text}.")
-        for i, text in enumerate(told)
-    ]
 
 
 def failed_trials(c: Comparison) -> list[Advice]:

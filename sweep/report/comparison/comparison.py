@@ -10,12 +10,15 @@ from typing import Any
 
 import pandas as pd
 
+from sweep.quantities import QUANTITIES
 from sweep.records import Dimension, Trial
 from sweep.records.balance import Balance
 from sweep.records.front import Front
+from sweep.report.comparison.answer import Row, answer_rows
 from sweep.report.comparison.history import (
     choose_trials,
     conflict_table,
+    early_gradients,
     evolution_table,
     gradient_table,
 )
@@ -52,8 +55,34 @@ class Comparison:
 
     @property
     def best(self) -> Trial | None:
-        """The ranked trial with the smallest score."""
+        """The answer: see :attr:`sweep.records.Study.best`."""
         return self.source.best
+
+    @property
+    def best_role(self) -> str:
+        """What it is called: ``best`` or ``knee``."""
+        return self.source.study.best_role
+
+    @cached_property
+    def asked(self) -> set[str]:
+        """The quantities that the study is judged by; all of them if it does not tell."""
+        objective = self.source.study.objective
+        if objective is None:
+            return set(QUANTITIES)
+        return {*objective.metrics, *objective.minimize, *objective.constraints} - {"score"}
+
+    @cached_property
+    def answer(self) -> list[Row]:
+        """Errors of the baseline and of the weights that matter, over all seeds there are."""
+        return answer_rows(self.shown, self.source.baseline, self.confirmation)
+
+    @cached_property
+    def shown(self) -> dict[str, Trial]:
+        """The trials of :attr:`answer` by what they are called."""
+        baseline, references = self.source.baseline, self.source.study.references
+        if baseline is None or "default" in references:
+            return references
+        return {self.source.baseline_name: baseline, **references}
 
     @property
     def complete(self) -> pd.DataFrame:
@@ -140,6 +169,11 @@ class Comparison:
     def gradients(self) -> pd.DataFrame:
         """:func:`~sweep.report.comparison.history.gradient_table`."""
         return gradient_table(self.source, self.chosen)
+
+    @cached_property
+    def early_gradients(self) -> list[str]:
+        """:func:`~sweep.report.comparison.history.early_gradients`."""
+        return early_gradients(self.source, self.chosen)
 
     @cached_property
     def conflicts(self) -> pd.DataFrame:

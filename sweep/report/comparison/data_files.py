@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
 
+from sweep.report.comparison.answer import seeds_of
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.figures.explorer import scatter_table
@@ -47,21 +47,18 @@ def csv_files(comparisons: Sequence[Comparison]) -> dict[str, str]:
 
 
 def _changes(c: Comparison) -> pd.DataFrame:
-    """Errors of the reference trials, in the units shown, and their change."""
-    rows = []
-    for role, trial in c.source.study.references.items():
-        label = c.source.label(trial)
-        for key in metric_keys(c.trials):
-            for split in SPLITS:
-                value = c.value(label, f"{split}.{key}")
-                if not math.isnan(value):
-                    rows.append(
-                        {
-                            "role": role, "trial": label, "metric": key, "split": split,
-                            "value": value, "unit": metric_of(key).unit,
-                            "change": c.value(label, f"{split}.{key}.change"),
-                        }
-                    )  # fmt: skip
+    """Errors of the weights that matter, in the units shown, and their change."""
+    rows = [
+        {
+            "role": role, "trial": c.source.label(trial), "metric": row.metric.key,
+            "split": row.split, "value": measure.value, "unit": row.metric.unit,
+            "change": measure.change, "deviation": measure.deviation,
+            "seeds": seeds_of(trial, c.confirmation),
+        }
+        for role, trial in c.shown.items()
+        for row in c.answer
+        if (measure := row.measures[role]) is not None
+    ]  # fmt: skip
     return pd.DataFrame(rows)
 
 

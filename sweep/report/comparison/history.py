@@ -14,9 +14,13 @@ from sweep.records import Trial
 from sweep.records.breakdown import evolution
 from sweep.report.comparison.sources import Source
 
-__all__ = ["choose_trials", "conflict_table", "evolution_table", "gradient_table"]
+__all__ = [
+    "choose_trials", "conflict_table", "early_gradients", "evolution_table", "gradient_table",
+]  # fmt: skip
 
 _N_BEST = 3
+_SAME = 1e-6  # of cosines: two trainings never agree so well
+_COSINES = ["trial", "epoch", "term", "other", "cosine"]
 
 
 def choose_trials(source: Source, table: pd.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
@@ -77,16 +81,19 @@ def evolution_table(source: Source, labels: Sequence[str], *, max_bins: int = 30
 def gradient_table(source: Source, labels: Sequence[str]) -> pd.DataFrame:
     """Length of the terms' gradients in chosen trials, at every epoch where it was measured.
 
+    Trials that measured them in a single epoch are left out: that is the first one, and tells of a
+    model that has not learnt yet.
+
     Returns:
         Columns ``trial``, ``epoch``, ``stage``, ``term``, ``raw_norm``, ``weighted_norm`` and
         ``norm_share``, the weighted norm over the sum of all terms'.
     """
     columns = ["trial", "epoch", "stage", "term", "raw_norm", "weighted_norm"]
-    parts = []
-    for label, trial in _trials(source, labels):
-        data = _gradients(trial)
-        if data is not None:
-            parts.append(data.assign(trial=label)[columns])
+    parts = [
+        data.assign(trial=label)[columns]
+        for label, trial in _trials(source, labels)
+        if (data := _gradients(trial)) is not None and data["epoch"].nunique() > 1
+    ]
     if not parts:
         return pd.DataFrame(columns=[*columns, "norm_share"])
     table = pd.concat(parts, ignore_index=True)
@@ -94,29 +101,55 @@ def gradient_table(source: Source, labels: Sequence[str]) -> pd.DataFrame:
     return table.assign(norm_share=(table["weighted_norm"] / total).where(total > 0))
 
 
+def early_gradients(source: Source, labels: Sequence[str]) -> list[str]:
+    """Labels of those chosen trials whose gradients were measured in a single epoch."""
+    return [
+        label
+        for label, trial in _trials(source, labels)
+        if (data := _gradients(trial)) is not None and data["epoch"].nunique() == 1
+    ]
+
+
 def conflict_table(source: Source, labels: Sequence[str]) -> pd.DataFrame:
     """Cosines between the terms' gradients in chosen trials, as last measured.
+
+    Left out are trials that measured them in a single epoch, and trials with the same matrix as
+    another: they were measured on the same model, and tell nothing of the trials' weights.
 
     Returns:
         Columns ``trial``, ``epoch``, ``term``, ``other`` and ``cosine``; negative where two terms
         pull in opposite directions. Terms without a gradient are left out.
     """
-    rows = []
+    tables: list[pd.DataFrame] = []
     for label, trial in _trials(source, labels):
         data = _gradients(trial)
-        if data is None:
+        if data is None or data["epoch"].nunique() == 1 or trial.same_as is not None:
             continue
         last = data[data["epoch"] == data["epoch"].max()]
         last = last[last["raw_norm"] > 0]
-        for _, row in last.iterrows():
-            for other in last["term"]:
-                rows.append(
-                    {
-                        "trial": label, "epoch": int(row["epoch"]), "term": row["term"],
-                        "other": other, "cosine": float(row.get(f"cosine.{other}", np.nan)),
-                    }
-                )  # fmt: skip
-    return pd.DataFrame(rows, columns=["trial", "epoch", "term", "other", "cosine"])
+        rows = [
+            (
+                label,
+                int(row["epoch"]),
+                row["term"],
+                other,
+                float(row.get(f"cosine.{other}", np.nan)),
+            )
+            for _, row in last.iterrows()
+            for other in last["term"]
+        ]
+        tables.append(pd.DataFrame(rows, columns=_COSINES))
+    own = [table for i, table in enumerate(tables)
+           if not any(_same(table, other) for j, other in enumerate(tables) if i != j)]  # fmt: skip
+    return pd.concat(own, ignore_index=True) if own else pd.DataFrame(columns=_COSINES)
+
+
+def _same(table: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether two trials have the same cosines."""
+    names = ["term", "other"]
+    if len(table) < 2 or not table[names].equals(other[names]):
+        return False
+    return np.allclose(table["cosine"], other["cosine"], rtol=0, atol=_SAME, equal_nan=True)
 
 
 def _trials(source: Source, labels: Sequence[str]) -> list[tuple[str, Trial]]:

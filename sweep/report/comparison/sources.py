@@ -11,7 +11,7 @@ from sweep.errors import InputError
 from sweep.records import Study, Trial
 from sweep.records.study import group, is_study, not_found
 
-__all__ = ["SINGLE", "Source", "read_sources"]
+__all__ = ["SINGLE", "Source", "read_sources", "study_source"]
 
 SINGLE = "single trials"
 
@@ -78,7 +78,7 @@ def read_sources(folders: Sequence[Path]) -> list[Source]:
         if folder in single and not (folder / "trial.json").exists():
             raise InputError(not_found(given))
     sources = [
-        _study_source(folder, name)
+        study_source(Study.read(folder, name))
         for folder, name in zip(studies, distinct_names(studies), strict=True)
     ]
     if single:
@@ -96,8 +96,8 @@ def distinct_names(folders: Sequence[Path]) -> list[str]:
     return names
 
 
-def _study_source(folder: Path, name: str) -> Source:
-    study = Study.read(folder, name)
+def study_source(study: Study) -> Source:
+    """The trials of a study."""
     study.read_balances()
     labels = {trial.folder: str(trial.number) for trial in study}
     numbers = list(labels.values())

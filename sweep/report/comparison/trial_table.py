@@ -25,8 +25,8 @@ def parameter_keys(table: pd.DataFrame) -> list[str]:
 def trial_table(source: Source) -> pd.DataFrame:
     """One row per trial, indexed by its label, best first and the unfinished last.
 
-    Columns: ``number``, ``role`` (default, balanced, best), ``state``, ``reason`` (why it failed or
-    is not ranked), ``rank`` (from 1; of the complete trials that keep the study's constraints),
+    Columns: ``number``, ``role`` (default, balanced, best or knee), ``state``, ``reason`` (why it
+    failed or is not ranked), ``rank`` (from 1; of the trials that are complete and feasible),
     ``<split>.score`` and ``<split>.<quantity>`` in the unit that is shown, each with
     ``<split>.<name>.change``, relative to the baseline; ``param.<key>``; ``effective_terms``,
     ``n_terms``, ``dominant``, ``dominant_share``, ``starved``; ``epochs`` (trained so far),
@@ -43,10 +43,8 @@ def trial_table(source: Source) -> pd.DataFrame:
     unranked = table["label"].isin(source.unranked)
     order = table["state"].map(list(State).index) + 0.5 * unranked
     table = table.assign(order=order).reset_index()
-    by = [name for name in ("order", "valid.score", "number") if name in table]
-    table = table.sort_values(by, kind="stable").set_index("label")
-    ranked = table.pop("order") == 0
-    table["rank"] = ranked.cumsum().where(ranked)
+    by = [name for name in ("order", "rank", "valid.score", "number") if name in table]
+    table = table.sort_values(by, kind="stable").set_index("label").drop(columns="order")
     complete = table["state"] == "COMPLETE"
     if source.baseline is not None:
         reference = table.loc[source.label(source.baseline)]

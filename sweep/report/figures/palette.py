@@ -11,7 +11,9 @@ from dataclasses import dataclass
 __all__ = ["COLOURS", "DIVERGING", "ROLE_COLOURS", "SEQUENTIAL", "TermStyle", "term_styles"]
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-ROLE_COLOURS = {"default": "#999999", "balanced": "#E69F00", "best": "#0072B2"}
+ROLE_COLOURS = {
+    "default": "#999999", "balanced": "#E69F00", "best": "#0072B2", "knee": "#0072B2",
+}  # fmt: skip
 
 # White to dark blue, and orange over white to blue: both keep their order in grey and for any eye.
 SEQUENTIAL = (

@@ -8,15 +8,23 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 
 from sweep.files import replacing
 from sweep.numbers import percent
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.data_files import file_prefix
+from sweep.report.figures.data import (
+    Bars,
+    Grid,
+    conflict_grid,
+    course,
+    gradient_bars,
+    importance_grid,
+    share_grids,
+    what_if_bars,
+)
 from sweep.report.figures.palette import DIVERGING, SEQUENTIAL, term_styles
 from sweep.report.figures.paper_points import WIDTH, draw_pareto, draw_scatter, make_figure
-from sweep.report.names import metric_of
 
 __all__ = ["draw_figures"]
 
@@ -42,9 +50,9 @@ def draw_figures(comparisons: Sequence[Comparison], folder: Path, formats: Seque
     import matplotlib as mpl
 
     drawers: dict[str, Callable[[Comparison], Any]] = {
-        "shares": _shares, "evolution": _evolution, "gradients": _gradients,
+        "shares": _shares, "evolution": _evolution, "gradients": lambda c: _bars(gradient_bars(c)),
         "conflicts": _conflicts, "importance": _importance, "scatter": draw_scatter,
-        "pareto": draw_pareto, "what_if": _what_if,
+        "pareto": draw_pareto, "what_if": lambda c: _bars(what_if_bars(c)),
     }  # fmt: skip
     with mpl.rc_context(cast(Any, _STYLE)):
         for i, c in enumerate(comparisons):
@@ -65,18 +73,16 @@ def _map(stops: Sequence[tuple[float, str]]) -> Any:
     return LinearSegmentedColormap.from_list("ours", list(stops)).with_extremes(bad="#ececec")
 
 
-def _heat(
-    axes: Any, grid: pd.DataFrame, stops: Any, low: float, high: float, texts: Any, label: str
-) -> None:
-    """A heat map with numbers in its cells and a colour bar."""
-    values = grid.to_numpy(dtype=float)
-    image = axes.imshow(values, cmap=_map(stops), vmin=low, vmax=high, aspect="auto")
-    axes.set_xticks(range(len(grid.columns)), [str(name) for name in grid.columns])
+def _heat(axes: Any, grid: Grid, stops: Any, low: float, texts: Any, label: str) -> None:
+    """A heat map with numbers in its cells and a colour bar; values run up to 1."""
+    values = grid.values.to_numpy()
+    image = axes.imshow(values, cmap=_map(stops), vmin=low, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(grid.columns)), grid.columns)
     axes.tick_params(axis="x", rotation=30)
     for tick in axes.get_xticklabels():
         tick.set_horizontalalignment("right")
-    if len(grid) <= _TEXT_ROWS:
-        axes.set_yticks(range(len(grid)), [str(name) for name in grid.index])
+    if len(grid.rows) <= _TEXT_ROWS:
+        axes.set_yticks(range(len(grid.rows)), grid.rows)
         for (row, column), value in np.ndenumerate(values):
             if math.isfinite(value):
                 red, green, blue, _ = image.cmap(image.norm(value))
@@ -88,125 +94,80 @@ def _heat(
     axes.figure.colorbar(image, ax=axes, label=label, shrink=0.8)
 
 
-def _caption(c: Comparison, label: str) -> str:
-    row = c.rows[label]
-    state = "" if row["state"] == "COMPLETE" else str(row["state"]).lower()
-    return " ".join(word for word in (label, str(row["role"]), state) if word)
-
-
 def _shares(c: Comparison) -> Any:
-    if c.shares.empty:
+    grids = share_grids(c)
+    if not grids:
         return None
-    last = c.shares[c.shares["stage"] == c.shares.groupby("trial")["stage"].transform("max")]
-    labels = list(dict.fromkeys(last["trial"]))
-    grid = last.pivot(index="trial", columns="term", values="share").reindex(
-        labels, columns=c.terms
-    )
-    grid.index = pd.Index([_caption(c, label) for label in labels])
-    figure, (axes,) = make_figure(WIDTH, min(9.0, 1.4 + 0.17 * len(labels)))
-    _heat(axes, grid, SEQUENTIAL, 0, 1, percent, "share of the loss in the last epoch")
+    figure, (axes,) = make_figure(WIDTH, min(9.0, 1.4 + 0.17 * len(grids[0].rows)))
+    _heat(axes, grids[0], SEQUENTIAL, 0, percent, "share of the loss in the last epoch")
     axes.set_ylabel("trial, best first")
     return figure
 
 
 def _evolution(c: Comparison) -> Any:
-    labels = list(dict.fromkeys(c.evolution["trial"]))
-    if not labels:
+    courses = [found for label in c.chosen if (found := course(c, label)) is not None]
+    if not courses:
         return None
-    n_rows = math.ceil(len(labels) / 3)
-    figure, axes = make_figure(WIDTH, 0.5 + 1.8 * n_rows, n_rows, min(3, len(labels)), sharey=True)
+    n_columns = min(3, len(courses))
+    n_rows = math.ceil(len(courses) / 3)
+    figure, axes = make_figure(WIDTH, 0.5 + 1.8 * n_rows, n_rows, n_columns, sharey=True)
     styles = term_styles(list(dict.fromkeys([*c.terms, *c.evolution["term"]])))
     handles: dict[str, Any] = {}
-    for label, panel in zip(labels, axes, strict=False):
-        rows = c.evolution[c.evolution["trial"] == label]
-        wide = rows.pivot(index="epoch", columns="term", values="share").fillna(0.0)
-        terms = [term for term in styles if term in wide]
+    for one, panel in zip(courses, axes, strict=False):
         areas = panel.stackplot(
-            wide.index, *(wide[term] for term in terms), colors=[styles[t].colour for t in terms]
+            one.epochs, *one.shares.values(), colors=[styles[t].colour for t in one.shares]
         )
-        for term, area in zip(terms, areas, strict=True):
+        for term, area in zip(one.shares, areas, strict=True):
             area.set_hatch(styles[term].pattern * 2)
             handles.setdefault(term, area)
-        panel.set(title=_caption(c, label), xlabel="epoch", ylim=(0, 1))
+        for epoch in one.stage_starts:
+            panel.axvline(epoch, color="black", linewidth=0.8, linestyle=":")
+        panel.set(title=one.title, xlabel="epoch", ylim=(0, 1))
         panel.margins(x=0)
-    for panel in axes[len(labels) :]:
+    for panel in axes[len(courses) :]:
         panel.set_visible(False)
-    for panel in axes[:: min(3, len(labels))]:
+    for panel in axes[::n_columns]:
         panel.set_ylabel("share of the loss")
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
     return figure
 
 
-def _gradients(c: Comparison) -> Any:
-    if c.gradients.empty:
+def _bars(found: Bars | None) -> Any:
+    if found is None:
         return None
-    last = c.gradients[
-        c.gradients["epoch"] == c.gradients.groupby("trial")["epoch"].transform("max")
-    ]
-    bars: dict[str, dict[str, float]] = {}
-    for label in [label for label in c.chosen if label in set(last["trial"])]:
-        rows = last[last["trial"] == label]
-        balance = c.balance(label)
-        if balance is not None:
-            bars[f"{_caption(c, label)}, loss"] = balance.shares
-        bars[f"{_caption(c, label)}, gradients"] = dict(
-            zip(rows["term"], rows["norm_share"], strict=True)
-        )
-    return _bars(c, bars, "share of the loss, and of the gradient norms")
-
-
-def _what_if(c: Comparison) -> Any:
-    bars = {}
-    for one in c.what_if:
-        bars[f"{_caption(c, one.trial)}, recorded"] = one.recorded.shares
-        bars[f"{_caption(c, one.trial)}, what if"] = one.changed.shares
-    return _bars(c, bars, "share of the loss in the last epoch") if bars else None
-
-
-def _bars(c: Comparison, bars: dict[str, dict[str, float]], title: str) -> Any:
-    figure, (axes,) = make_figure(WIDTH, 1.1 + 0.24 * len(bars))
-    left = np.zeros(len(bars))
-    for term, style in term_styles(c.terms).items():
-        values = np.nan_to_num([shares.get(term, 0.0) for shares in bars.values()])
-        axes.barh(list(bars), values, left=left, color=style.colour, hatch=style.pattern * 2,
+    figure, (axes,) = make_figure(WIDTH, 1.1 + 0.24 * len(found.bars))
+    names = [name for name, _ in found.bars]
+    left = np.zeros(len(names))
+    for term, style in term_styles(found.terms).items():
+        values = np.nan_to_num([shares.get(term, 0.0) for _, shares in found.bars])
+        axes.barh(names, values, left=left, color=style.colour, hatch=style.pattern * 2,
                   edgecolor="white", label=term, height=0.75)  # fmt: skip
         left += values
     axes.invert_yaxis()
-    axes.set(xlim=(0, 1), xlabel=title)
+    axes.set(xlim=(0, 1), xlabel=found.title)
     figure.legend(loc="outside lower center", ncols=4)
     return figure
 
 
 def _conflicts(c: Comparison) -> Any:
-    labels = list(dict.fromkeys(c.conflicts["trial"]))
-    if not labels:
+    grids = [found for label in c.chosen if (found := conflict_grid(c, label)) is not None]
+    if not grids:
         return None
-    n_rows = math.ceil(len(labels) / 2)
-    n_terms = c.conflicts["term"].nunique()
-    figure, axes = make_figure(WIDTH, (0.9 + 0.25 * n_terms) * n_rows, n_rows, min(2, len(labels)))
-    for label, panel in zip(labels, axes, strict=False):
-        rows = c.conflicts[c.conflicts["trial"] == label]
-        terms = list(dict.fromkeys(rows["term"]))
-        grid = rows.pivot(index="term", columns="other", values="cosine").reindex(
-            terms, columns=terms
-        )
-        _heat(panel, grid, DIVERGING, -1, 1, lambda value: f"{value:.2f}", "cosine")
-        panel.set_title(f"{_caption(c, label)}, epoch {int(rows['epoch'].iloc[0])}")
-    for panel in axes[len(labels) :]:
+    n_rows = math.ceil(len(grids) / 2)
+    n_terms = max(len(grid.rows) for grid in grids)
+    figure, axes = make_figure(WIDTH, (0.9 + 0.25 * n_terms) * n_rows, n_rows, min(2, len(grids)))
+    for grid, panel in zip(grids, axes, strict=False):
+        _heat(panel, grid, DIVERGING, -1, lambda value: f"{value:.2f}", "cosine")
+        panel.set_title(grid.title)
+    for panel in axes[len(grids) :]:
         panel.set_visible(False)
     return figure
 
 
 def _importance(c: Comparison) -> Any:
-    if c.importances.empty:
+    grid = importance_grid(c)
+    if grid is None:
         return None
-    keys = list(dict.fromkeys(c.importances["parameter"]))
-    metrics = list(dict.fromkeys(c.importances["metric"]))
-    grid = c.importances.pivot(index="parameter", columns="metric", values="importance").reindex(
-        keys, columns=metrics
-    )
-    grid.index = pd.Index([c.parameters[key] for key in keys])
-    grid.columns = pd.Index([metric_of(key).title for key in metrics])
-    figure, (axes,) = make_figure(WIDTH, 1.3 + 0.28 * len(keys))
-    _heat(axes, grid, SEQUENTIAL, 0, 1, percent, "importance")
+    figure, (axes,) = make_figure(WIDTH, 1.3 + 0.28 * len(grid.rows))
+    _heat(axes, grid, SEQUENTIAL, 0, percent, "importance")
     return figure

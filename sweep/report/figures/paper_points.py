@@ -80,7 +80,7 @@ def _points(axes: Any, free: dict[str, Any], x: str, y: str) -> None:
         if None in point:
             continue
         name = "ranked" if is_ranked else "not ranked"
-        for role in ("best", "default", "balanced"):
+        for role in ("best", "knee", "default", "balanced"):
             if name == "ranked" and role in roles:
                 name = role
                 break
@@ -91,6 +91,7 @@ def _points(axes: Any, free: dict[str, Any], x: str, y: str) -> None:
         "default": {"marker": "s", "s": 22, "color": "black"},
         "balanced": {"marker": "^", "s": 26, "color": ROLE_COLOURS["balanced"]},
         "best": {"marker": "*", "s": 60, "color": ROLE_COLOURS["best"]},
+        "knee": {"marker": "*", "s": 60, "color": ROLE_COLOURS["knee"]},
     }
     for name, points in groups.items():
         if points:

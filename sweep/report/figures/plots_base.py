@@ -10,10 +10,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from sweep.report.comparison.comparison import Comparison
-
 __all__ = [
-    "Spec", "as_json", "as_list", "axis", "make_layout", "plain", "trial_caption", "vertical",
+    "Spec", "as_json", "as_list", "axis", "make_layout", "plain", "vertical",
 ]  # fmt: skip
 
 Spec = dict[str, Any]
@@ -25,15 +23,6 @@ def plain(text: object) -> str:
     """Text that plotly shows as it is."""
     escaped = str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace("\n", " ")
-
-
-def trial_caption(c: Comparison, label: str) -> str:
-    """A trial on an axis: its label and what is special about it."""
-    row = c.rows[label]
-    words = [label, str(row["role"])]
-    if row["state"] != "COMPLETE":
-        words.append(str(row["state"]).lower())
-    return plain(" · ".join(word for word in words if word))
 
 
 def make_layout(*, height: int) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-
-import pandas as pd
+from typing import Any
 
 from sweep.numbers import percent
 from sweep.report.comparison.comparison import Comparison
+from sweep.report.figures.data import Grid, conflict_grid, importance_grid, share_grids
 from sweep.report.figures.palette import DIVERGING, SEQUENTIAL
-from sweep.report.figures.plots_base import Spec, as_list, axis, make_layout, plain, trial_caption
-from sweep.report.names import metric_of
+from sweep.report.figures.plots_base import Spec, as_list, axis, make_layout, plain
 
 __all__ = ["conflict_matrix", "importance_map", "share_map"]
 
@@ -21,31 +20,34 @@ _GAP_ROWS = 200  # nor one of more for gaps between them
 
 def share_map(c: Comparison) -> Spec | None:
     """Heat map of shares, trial by term, in the last epoch; with stages, buttons choose one."""
-    if c.shares.empty:
+    grids = share_grids(c)
+    if not grids:
         return None
-    last = c.shares[c.shares["stage"] == c.shares.groupby("trial")["stage"].transform("max")]
-    views = [("last epoch", last)]
-    if c.shares["stage"].nunique() > 1:
-        for _, rows in c.shares.groupby("stage"):
-            views.append((f"end of {plain(rows['stage_name'].iloc[0])}", rows))
-    labels = list(dict.fromkeys(c.shares["trial"]))
-    data = [_share_trace(c, labels, rows, visible=not i) for i, (_, rows) in enumerate(views)]
-    layout = make_layout(height=_rows_height(len(labels)))
-    layout |= {
-        "xaxis": axis("", side="top", type="category", showgrid=False),
-        "yaxis": axis("trial, best first", autorange="reversed", type="category", showgrid=False),
-        "plot_bgcolor": "#ececec",
-    }
-    layout["margin"]["t"] = _TOP_AXIS
-    if len(views) > 1:
+    n_rows = len(grids[0].rows)
+    data = []
+    for i, grid in enumerate(grids):
+        texts = [[percent(v) if math.isfinite(v) else "" for v in row]
+                 for row in grid.values.to_numpy()]  # fmt: skip
+        trace = _heat(grid, SEQUENTIAL, 0, "share of the loss", thickness=12, tickformat=".0%")
+        data.append(trace | {
+            "visible": not i, "text": texts, "hoverongaps": False,
+            "customdata": [as_list(row) for row in grid.more["weight"].to_numpy()],
+            "texttemplate": "%{text}" if n_rows <= _TEXT_ROWS else "",
+            "ygap": 1 if n_rows <= _GAP_ROWS else 0,
+            "hovertemplate": "trial %{y}<br>%{x}: %{text} of the loss<br>"
+                             "weight %{customdata:.4g}<extra></extra>",
+        })  # fmt: skip
+    layout = _layout(min(140 + 24 * n_rows, 1200), "trial, best first")
+    layout["plot_bgcolor"] = "#ececec"
+    if len(grids) > 1:
         layout["updatemenus"] = [
             {
                 "type": "buttons", "direction": "right", "showactive": True,
                 "x": 0, "xanchor": "left", "y": 0, "yanchor": "top", "pad": {"t": 12},
                 "buttons": [
-                    {"label": name, "method": "restyle",
-                     "args": [{"visible": [i == shown for i in range(len(views))]}]}
-                    for shown, (name, _) in enumerate(views)
+                    {"label": plain(grid.title), "method": "restyle",
+                     "args": [{"visible": [i == shown for i in range(len(grids))]}]}
+                    for shown, grid in enumerate(grids)
                 ],
             }
         ]  # fmt: skip
@@ -53,93 +55,63 @@ def share_map(c: Comparison) -> Spec | None:
     return {"data": data, "layout": layout}
 
 
-def _share_trace(c: Comparison, labels: list[str], rows: pd.DataFrame, *, visible: bool) -> Spec:
-    shares, weights = (
-        rows.pivot(index="trial", columns="term", values=name)
-        .reindex(index=labels, columns=c.terms)
-        .to_numpy(dtype=float)
-        for name in ("share", "weight")
-    )
-    return {
-        "type": "heatmap", "visible": visible, "x": [plain(term) for term in c.terms],
-        "y": [trial_caption(c, label) for label in labels],
-        "z": [as_list(row) for row in shares], "customdata": [as_list(row) for row in weights],
-        "text": [[percent(v) if math.isfinite(v) else "" for v in row] for row in shares],
-        "texttemplate": "%{text}" if len(labels) <= _TEXT_ROWS else "", "textfont": {"size": 11},
-        "colorscale": [list(stop) for stop in SEQUENTIAL], "zmin": 0, "zmax": 1,
-        "xgap": 1, "ygap": 1 if len(labels) <= _GAP_ROWS else 0, "hoverongaps": False,
-        "colorbar": {"title": {"text": "share of the loss", "side": "right"}, "tickformat": ".0%",
-                     "thickness": 12, "outlinewidth": 0},
-        "hovertemplate": "trial %{y}<br>%{x}: %{text} of the loss<br>"
-                         "weight %{customdata:.4g}<extra></extra>",
-    }  # fmt: skip
-
-
 def conflict_matrix(c: Comparison, label: str) -> Spec | None:
     """Cosines between the gradients of the terms of one trial."""
-    rows = c.conflicts[c.conflicts["trial"] == label]
-    if rows.empty:
+    grid = conflict_grid(c, label)
+    if grid is None:
         return None
-    terms = list(dict.fromkeys(rows["term"]))
-    grid = rows.pivot(index="term", columns="other", values="cosine").reindex(
-        index=terms, columns=terms
-    )
-    names = [plain(term) for term in terms]
-    layout = make_layout(height=120 + 34 * len(terms))
+    n_terms = len(grid.rows)
+    layout = make_layout(height=120 + 34 * n_terms)
     layout |= {
         "xaxis": axis("", type="category", showgrid=False, tickangle=-40),
         "yaxis": axis("", autorange="reversed", type="category", showgrid=False),
-        "title": {"text": f"trial {trial_caption(c, label)}, epoch {int(rows['epoch'].iloc[0])}",
-                  "font": {"size": 13}, "x": 0.02, "xanchor": "left"},
-    }  # fmt: skip
-    trace = {
-        "type": "heatmap", "x": names, "y": names, "z": [as_list(row) for row in grid.to_numpy()],
-        "zmin": -1, "zmax": 1, "colorscale": [list(stop) for stop in DIVERGING],
-        "texttemplate": "%{z:.2f}" if len(terms) <= 12 else "", "textfont": {"size": 11},
-        "xgap": 1, "ygap": 1, "hovertemplate": "%{y} and %{x}: cosine %{z:.3f}<extra></extra>",
-        "colorbar": {"title": {"text": "cosine", "side": "right"}, "thickness": 10,
-                     "outlinewidth": 0},
-    }  # fmt: skip
+        "title": {"text": plain(grid.title), "font": {"size": 13}, "x": 0.02, "xanchor": "left"},
+    }
+    trace = _heat(grid, DIVERGING, -1, "cosine", thickness=10) | {
+        "texttemplate": "%{z:.2f}" if n_terms <= 12 else "",
+        "hovertemplate": "%{y} and %{x}: cosine %{z:.3f}<extra></extra>",
+    }
     return {"data": [trace], "layout": layout}
 
 
 def importance_map(c: Comparison) -> Spec | None:
     """Heat map of the importance of every searched key for every metric."""
-    table = c.importances
-    if table.empty:
+    grid = importance_grid(c)
+    if grid is None:
         return None
-    metrics = list(dict.fromkeys(table["metric"]))
-    keys = list(dict.fromkeys(table["parameter"]))
-    grid, directions = (
-        table.pivot(index="parameter", columns="metric", values=name).reindex(keys, columns=metrics)
-        for name in ("importance", "correlation")
-    )
-    names = [plain(c.parameters[key]) for key in keys]
-    trace = {
-        "type": "heatmap", "x": [metric_of(key).title for key in metrics], "y": names,
-        "z": [as_list(row) for row in grid.to_numpy()],
-        "text": [
-            [f"{percent(value)}<br>{_direction(correlation)}"
-             for value, correlation in zip(*both, strict=True)]
-            for both in zip(grid.to_numpy(), directions.to_numpy(dtype=float), strict=True)
-        ],
-        "colorscale": [list(stop) for stop in SEQUENTIAL], "zmin": 0, "zmax": 1,
-        "texttemplate": "%{text}", "textfont": {"size": 11}, "xgap": 1, "ygap": 1,
-        "colorbar": {"title": {"text": "importance", "side": "right"}, "tickformat": ".0%",
-                     "thickness": 12, "outlinewidth": 0},
+    texts = [
+        [f"{percent(value)}<br>{_direction(correlation)}"
+         for value, correlation in zip(*both, strict=True)]
+        for both in zip(grid.values.to_numpy(), grid.more["correlation"].to_numpy(), strict=True)
+    ]  # fmt: skip
+    trace = _heat(grid, SEQUENTIAL, 0, "importance", thickness=12, tickformat=".0%") | {
+        "text": texts, "texttemplate": "%{text}",
         "hovertemplate": "%{y}, for %{x}: %{text}<extra></extra>",
     }  # fmt: skip
-    layout = make_layout(height=110 + 44 * len(keys))
+    return {"data": [trace], "layout": _layout(110 + 44 * len(grid.rows), "")}
+
+
+def _heat(grid: Grid, stops: Any, low: float, title: str, **bar: Any) -> Spec:
+    """What all heat maps have in common; values run up to 1."""
+    return {
+        "type": "heatmap", "x": [plain(name) for name in grid.columns],
+        "y": [plain(name) for name in grid.rows],
+        "z": [as_list(row) for row in grid.values.to_numpy()], "zmin": low, "zmax": 1,
+        "colorscale": [list(stop) for stop in stops], "textfont": {"size": 11},
+        "xgap": 1, "ygap": 1,
+        "colorbar": {"title": {"text": title, "side": "right"}, "outlinewidth": 0, **bar},
+    }  # fmt: skip
+
+
+def _layout(height: int, title: str) -> dict[str, Any]:
+    """The layout of a map with its columns' names above it."""
+    layout = make_layout(height=height)
     layout |= {
         "xaxis": axis("", side="top", type="category", showgrid=False),
-        "yaxis": axis("", autorange="reversed", type="category", showgrid=False),
+        "yaxis": axis(title, autorange="reversed", type="category", showgrid=False),
     }
     layout["margin"]["t"] = _TOP_AXIS
-    return {"data": [trace], "layout": layout}
-
-
-def _rows_height(n_rows: int) -> int:
-    return min(140 + 24 * n_rows, 1200)
+    return layout
 
 
 def _direction(correlation: float) -> str:

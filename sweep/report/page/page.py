@@ -22,6 +22,7 @@ from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.data_files import file_prefix
 from sweep.report.comparison.what_if import CAVEAT
 from sweep.report.figures import plots, plots_maps
+from sweep.report.figures.data import gradient_bars, what_if_bars
 from sweep.report.figures.explorer import explorer
 from sweep.report.figures.palette import TermStyle, term_styles
 from sweep.report.page.tables import (
@@ -133,12 +134,12 @@ def _study(key: str, c: Comparison, prefix: str) -> tuple[_Study, dict[str, Any]
         "change": [("", "change", plots.change_bars(c))],
         "shares": [("", "shares", plots_maps.share_map(c))],
         "course": [(label, "evolution", plots.share_course(c, label)) for label in c.chosen],
-        "gradients": [("", "gradients", plots.balance_bars(c))],
+        "gradients": [("", "gradients", plots.stacked_bars(gradient_bars(c)))],
         "conflicts": [
             (label, "conflicts", plots_maps.conflict_matrix(c, label)) for label in c.chosen
         ],
         "importance": [("", "importance", plots_maps.importance_map(c))],
-        "what_if": [("", "what_if", plots.what_if_bars(c))],
+        "what_if": [("", "what_if", plots.stacked_bars(what_if_bars(c)))],
     }
     made = {
         group: [

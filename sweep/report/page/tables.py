@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.numbers import change, number, percent
+from sweep.numbers import change, count, number, percent
+from sweep.report.comparison.answer import Measure, seeds_of
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import SPLITS, metric_of
@@ -68,27 +69,25 @@ _MAX_TONE = 0.005  # a change below half a percent is neither good nor bad
 
 def answer_table(c: Comparison) -> Table | None:
     """Errors of the baseline, the balanced and the best weights, each metric and split a row."""
-    baseline = c.source.baseline
-    shown = {role: c.source.label(trial) for role, trial in c.source.study.references.items()}
-    if baseline is not None and "default" not in shown:
-        shown = {c.source.baseline_name: c.source.label(baseline), **shown}
-    if not shown:
+    if not c.answer:
         return None
     columns = [Column("", is_number=False), Column("data", is_number=False)]
-    columns += [
-        Column(role, f"trial {label}" if c.source.is_study else label)
-        for role, label in shown.items()
-    ]
+    for role, trial in c.shown.items():
+        n_seeds = seeds_of(trial, c.confirmation)
+        seeds = f", mean of {count(n_seeds, 'other seed')}" if n_seeds else ""
+        columns.append(Column(role, f"{c.source.sentence_name(trial)}{seeds}"))
     rows = []
-    for key in metric_keys(c.trials):
-        metric = metric_of(key)
-        for split, title in SPLITS.items():
-            name = f"{split}.{key}"
-            if all(math.isnan(c.value(label, name)) for label in shown.values()):
-                continue
-            cells = [_measure(c, label, name) for label in shown.values()]
-            rows.append([Cell(metric.with_unit, metric.title), Cell(title, title), *cells])
+    for row in c.answer:
+        cells = [_measured(row.measures[role]) for role in c.shown]
+        title = SPLITS[row.split]
+        rows.append([Cell(row.metric.with_unit, row.metric.title), Cell(title, title), *cells])
     return Table("Errors of the weights that matter", columns, rows)
+
+
+def _measured(measure: Measure | None) -> Cell:
+    if measure is None:
+        return Cell("")
+    return _with_change(measure.number, measure.value, measure.change)
 
 
 def error_table(c: Comparison) -> Table:
@@ -201,10 +200,14 @@ def _measure(c: Comparison, label: str, name: str) -> Cell:
     if math.isnan(value):
         return Cell("")
     is_baseline = c.source.baseline is not None and c.source.label(c.source.baseline) == label
-    if math.isnan(ratio) or is_baseline:
-        return Cell(number(value), repr(value))
+    return _with_change(number(value), value, None if is_baseline else ratio)
+
+
+def _with_change(text: str, value: float, ratio: float | None) -> Cell:
+    if ratio is None or math.isnan(ratio):
+        return Cell(text, repr(value))
     tone = "" if abs(ratio) < _MAX_TONE else "good" if ratio < 0 else "bad"
-    return Cell(number(value), repr(value), change(ratio), tone)
+    return Cell(text, repr(value), change(ratio), tone)
 
 
 def _number(value: float | None, *, digits: int = 3) -> Cell:

@@ -3,37 +3,60 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from sweep.console import make_console
+from sweep.console import make_console, make_table, plain
 from sweep.errors import DamagedRecordError
-from sweep.quantities import QUANTITIES
+from sweep.numbers import count, percent, sentence
 from sweep.records import Study, Trial
 from sweep.records.weights_file import loss_block
-from sweep.report.terminal.objectives import print_objectives
+from sweep.report.advice.answer import gain
+from sweep.report.comparison.answer import Row, answer_rows, seeds_of
+from sweep.report.comparison.comparison import compare
+from sweep.report.comparison.sources import study_source
+from sweep.report.confirmation import Confirmation
+from sweep.report.constraints import constraint_sentence
+from sweep.report.names import SPLITS
+from sweep.report.terminal.front import front_table
 
-__all__ = ["print_study", "print_trial"]
-
-_SPLITS = {"valid": "validation", "test": "test"}
+__all__ = ["error_table", "print_study", "print_trial"]
 
 
-def print_study(study: Study) -> None:
-    """Print the answer of a study."""
+def print_study(study: Study, confirmation: Confirmation | None = None) -> None:
+    """Print the answer of a study.
+
+    Args:
+        study: The study.
+        confirmation: Its trainings with other seeds.
+    """
     console = make_console()
     counts = ", ".join(f"{n} {state.lower()}" for state, n in sorted(study.states.items()))
-    console.print(f"\nstudy {study.name}: {len(study)} trials ({counts})", highlight=False)
+    trials = f"{len(study)} trial{'' if len(study) == 1 else 's'}{f' ({counts})' if counts else ''}"
+    console.print(plain(f"\nstudy {study.name}: {trials}"))
     for reason in study.unreadable.values():
-        console.print(f"left out: {reason}", highlight=False, markup=False)
+        console.print(plain(f"left out: {reason}"))
     if study.references:
-        console.print(_errors(study.references))
+        console.print(error_table(study.references, study.default, confirmation))
         console.print(_balance(study.references))
-        print_objectives(console, study)
+        if study.front is not None:
+            console.print(front_table(study, study.front))
+        constraints = constraint_sentence(study)
+        if constraints is not None:
+            console.print(plain(f"\n{sentence(constraints)}."))
+        for advice in gain(compare(study_source(study))):
+            console.print(plain(f"\n{advice.text}", style="bold"))
     if study.best is not None and study.best.stages:
-        _print_block(console, study.best)
-    console.print(f"everything lies in {study.folder}", highlight=False)
+        _print_block(console, study.best, study.best_role)
+    _print_files(console, study)
+
+
+def _print_files(console: Console, study: Study) -> None:
+    console.print(plain(f"everything lies in {study.folder}"))
     for name, what in (
         ("best_loss.yaml", "the weights above"),
         ("comparison.png", "these tables as a figure"),
@@ -41,10 +64,10 @@ def print_study(study: Study) -> None:
         ("trials/", "per trial: config, breakdown, metrics, log, checkpoints"),
     ):
         if (study.folder / name).exists():
-            console.print(f"  {name:<16} {what}", highlight=False)
+            console.print(plain(f"  {name:<16} {what}"))
     if study.references:
         command = f"python -m sweep.compare {shlex.quote(str(study.folder))}"
-        console.print(f"all trials on one page: {command}", highlight=False, markup=False)
+        console.print(plain(f"all trials on one page: {command}"))
 
 
 def print_trial(folder: Path) -> None:
@@ -53,90 +76,77 @@ def print_trial(folder: Path) -> None:
     try:
         trial = Trial.read(folder)
     except DamagedRecordError:
-        console.print(f"nothing was recorded in {folder}", highlight=False)
+        console.print(plain(f"nothing was recorded in {folder}"))
         return
     if trial.errors("valid"):
-        console.print(_errors({"this training": trial}))
+        console.print(error_table({"this training": trial}, None))
     if trial.balance is not None:
         console.print(_balance({"this training": trial}))
-    console.print(f"everything lies in {folder}", highlight=False)
+    console.print(plain(f"everything lies in {folder}"))
 
 
-def _print_block(console: Console, best: Trial) -> None:
-    console.print(f"\nbest weights, trial {best.number}:\n", highlight=False)
+def _print_block(console: Console, best: Trial, role: str) -> None:
+    name = "best weights" if role == "best" else "weights at the knee"
+    console.print(plain(f"\n{name}, trial {best.number}:\n"))
     for line in loss_block(best.stages).splitlines():
-        console.print(f"    {line}", highlight=False, markup=False)
+        console.print(plain(f"    {line}"))
     console.print()
 
 
-def _header(role: str, trial: Trial) -> str:
-    return f"{role}\ntrial {trial.number}"
+def error_table(
+    trials: Mapping[str, Trial], baseline: Trial | None, confirmation: Confirmation | None = None
+) -> Table:
+    """Score and errors of some trials on both data sets, and their changes.
 
-
-def _errors(trials: dict[str, Trial]) -> Table:
+    Args:
+        trials: The trials by what they are called.
+        baseline: The trial that changes refer to.
+        confirmation: Trainings with other seeds, whose means are shown where there are some.
+    """
     statistic = next(iter(trials.values())).statistic.upper()
-    table = Table(title=f"{statistic}, with the change against the first column")
-    for column in ("quantity", "unit", "data"):
-        table.add_column(column)
+    title = statistic if baseline is None else f"{statistic}, with the change against the default"
+    headings = ["quantity", "unit", "data"]
     for role, trial in trials.items():
-        table.add_column(_header(role, trial), justify="right")
-    names = list(dict.fromkeys(n for trial in trials.values() for n in trial.errors("valid")))
-    for name in names:
-        quantity = QUANTITIES[name]
-        for split, title in _SPLITS.items():
-            values = [trial.errors(split).get(name) for trial in trials.values()]
-            if any(value is not None for value in values):
-                first = split == "valid"
-                table.add_row(
-                    quantity.title if first else "",
-                    quantity.display_unit if first else "",
-                    title,
-                    *_cells(values, quantity.display_factor, ".1f"),
-                )
-        table.add_section()
-    for split, title in _SPLITS.items():
-        values = [trial.score_on(split) for trial in trials.values()]
-        if any(value is not None for value in values):
-            table.add_row("score" if split == "valid" else "", "", title, *_cells(values, 1, ".4f"))
-    return table
+        n_seeds = seeds_of(trial, confirmation)
+        seeds = "" if not n_seeds else f"\nmean of {count(n_seeds, 'other seed')}"
+        headings.append(f"{role}\ntrial {trial.number}{seeds}")
+    rows = answer_rows(trials, baseline, confirmation)
+    return make_table(title, headings, _error_cells(rows, list(trials)), align="lll")
 
 
-def _cells(values: list[float | None], factor: float, form: str) -> list[str]:
-    """Numbers with their relative change against the first."""
-    cells = []
-    reference = values[0]
-    for i, value in enumerate(values):
-        if value is None:
-            cells.append("-")
-        elif i == 0 or not reference:
-            cells.append(format(value * factor, form))
-        else:
-            cells.append(f"{value * factor:{form}} ({value / reference - 1:+.0%})")
-    return cells
+def _error_cells(rows: list[Row], roles: list[str]) -> Iterator[list[str] | None]:
+    for _, splits in groupby(rows, key=lambda row: row.metric.key):
+        for i, row in enumerate(splits):
+            metric = row.metric
+            head = ["", ""] if i else [metric.title, metric.unit]
+            cells = [row.measures[role] for role in roles]
+            yield [*head, SPLITS[row.split], *("" if c is None else str(c) for c in cells)]
+        yield None
 
 
-def _balance(trials: dict[str, Trial]) -> Table:
-    table = Table(title="term balance in the last epoch: weight and share of the loss")
-    table.add_column("term")
-    for role, trial in trials.items():
-        table.add_column(_header(role, trial), justify="right")
+def _balance(trials: Mapping[str, Trial]) -> Table:
     balances = [trial.balance for trial in trials.values()]
-    names = list(dict.fromkeys(n for b in balances if b is not None for n in b.shares))
-    for name in names:
-        table.add_row(
+    names = dict.fromkeys(n for b in balances if b is not None for n in b.shares)
+    rows: list[list[str] | None] = [
+        [
             name,
             *(
-                f"{b.weights[name]:.4g}  {b.shares[name]:6.1%}" if b and name in b.shares else "-"
+                f"{b.weights[name]:.4g}  {percent(b.shares[name]):>6}" if b and name in b.shares
+                else "-"
                 for b in balances
             ),
-        )
-    table.add_section()
-    table.add_row(
-        "effective number of terms",
-        *(f"{b.effective_terms:.1f} of {len(b.shares)}" if b else "-" for b in balances),
+        ]
+        for name in names
+    ]  # fmt: skip
+    rows += [
+        None,
+        ["effective number of terms",
+         *(f"{b.effective_terms:.1f} of {len(b.shares)}" if b else "-" for b in balances)],
+        ["dominant", *(b.dominant if b else "-" for b in balances)],
+        ["starved (below 1 %)",
+         *((", ".join(b.starved) or "none") if b else "-" for b in balances)],
+    ]  # fmt: skip
+    headings = [f"{role}\ntrial {trial.number}" for role, trial in trials.items()]
+    return make_table(
+        "term balance in the last epoch: weight and share of the loss", ["term", *headings], rows
     )
-    table.add_row("dominant", *(b.dominant if b else "-" for b in balances))
-    table.add_row(
-        "starved (below 1 %)", *((", ".join(b.starved) or "none") if b else "-" for b in balances)
-    )
-    return table

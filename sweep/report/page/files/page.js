@@ -73,8 +73,8 @@
 
   // --- free scatter plots -------------------------------------------------------------------
 
-  const colours = { best: "#0072B2", balanced: "#E69F00", default: "#000000" };
-  const special = (role) => ["best", "default", "balanced"].find((r) => role.includes(r));
+  const colours = { best: "#0072B2", knee: "#0072B2", balanced: "#E69F00", default: "#000000" };
+  const special = (role) => ["best", "knee", "default", "balanced"].find((r) => role.includes(r));
 
   // 1, 2, 5, 10, ...: plotly's own marks leave out the zeros.
   function logTicks(values) {
@@ -123,10 +123,11 @@
         name: "ranked", marker: { size: 9, color: "#56B4E9", line: { color: "#1c5f85", width: 0.8 } },
       }),
     ];
-    for (const [role, symbol] of [["default", "square"], ["balanced", "triangle-up"], ["best", "star"]])
+    const symbols = { default: "square", balanced: "triangle-up", best: "star", knee: "star" };
+    for (const [role, symbol] of Object.entries(symbols))
       traces.push(group(data, x, y, (i) => ranked(i) && special(data.roles[i]) === role, {
         name: role,
-        marker: { size: role === "best" ? 15 : 11, symbol, color: colours[role],
+        marker: { size: symbol === "star" ? 15 : 11, symbol, color: colours[role],
                   line: { color: "white", width: 1 } },
       }));
     if (front) {

@@ -1,0 +1,185 @@
+"""The answer in sentences: which weights, what they gain, and whether the data sets agree on it."""
+
+from __future__ import annotations
+
+from sweep.numbers import change, count, joined, number, sentence
+from sweep.records import Trial
+from sweep.report.advice.base import NOTICEABLE, Advice
+from sweep.report.comparison.comparison import Comparison
+from sweep.report.constraints import blocked_sentence
+from sweep.report.names import SPLITS, metric_of
+
+__all__ = ["confirmed", "contradictions", "gain", "several_objectives"]
+
+_N_FRONT = 8
+
+
+def gain(c: Comparison) -> list[Advice]:
+    """The headline: contradictions between the data sets, then how much better the answer is."""
+    blocked = blocked_sentence(c.source.study) if c.source.is_study else None
+    if blocked is not None:
+        return [_answer("gain", f"{blocked}.")]
+    if c.best is None:
+        return []
+    baseline, name = c.source.baseline, c.source.sentence_name(c.best)
+    score = number(c.value(c.source.label(c.best), "valid.score"))
+    if baseline is None:
+        text = f"{_what(c, c.best)}, {score}" if c.front is None else _what(c, c.best)
+        return [_answer("gain", f"{text}; the baseline to compare it with is not complete.")]
+    if baseline.folder == c.best.folder:
+        return [_answer("gain", _nothing_better(c, score))]
+    told = [sentence(text) for text in _contradiction_words(c)]
+    confirmed = _confirmed_gain(c)
+    if confirmed is not None:
+        told.append(sentence(f"{confirmed}."))
+    elif c.front is not None:
+        told.append(sentence(f"{_what(c, c.best)}."))
+    else:
+        told.append(sentence(
+            f"{name} has the lowest score: {score} instead of "
+            f"{number(c.value(c.source.label(baseline), 'valid.score'))} with "
+            f"{c.source.baseline_name} ({_score_changes(c)})."
+        ))  # fmt: skip
+    return [_answer("gain", " ".join([*told, *_changes(c)]))]
+
+
+def _what(c: Comparison, best: Trial) -> str:
+    """What makes a trial the answer."""
+    name = c.source.sentence_name(best)
+    if c.front is None:
+        return f"{name} has the lowest score"
+    titles = joined([metric_of(key).title for key in c.front.minimize])
+    others = count(len(c.front.trials), "trial")
+    if c.front.knee is not None:
+        return (
+            f"{name} is the knee of the front of {titles}, of {others} that no other beats in all"
+        )
+    return (
+        f"{name} has the lowest score on the front of {titles}, of {others} that no other beats in "
+        "all"
+    )
+
+
+def _nothing_better(c: Comparison, score: str) -> str:
+    others = len(c.complete) - 1
+    default = f"{c.source.baseline_name} (score {score})"
+    if not others:
+        return f"only one trial is complete: {default}."
+    if c.front is not None and c.best is not None:
+        return f"{_what(c, c.best)}: {default}."
+    if others == 1:
+        return f"the other complete trial does not beat {default}."
+    return f"none of the {others} other complete trials beats {default}."
+
+
+def _confirmed_gain(c: Comparison) -> str | None:
+    """The gain over several seeds, if the answer was trained again."""
+    found = c.confirmation
+    if found is None or c.best is None or not found.others or found.default is None:
+        return None
+    if found.others[0].number != c.best.number:
+        return None
+    return found.gain
+
+
+def _score_changes(c: Comparison) -> str:
+    found = {row.split: row.change(c.best_role) for row in c.answer if row.metric.key == "score"}
+    words = [
+        f"{change(value)} on {'validation' if split == 'valid' else 'the test set'}"
+        for split, value in found.items()
+        if value is not None
+    ]
+    return ", ".join(words)
+
+
+def _by_metric(c: Comparison) -> dict[str, dict[str, float]]:
+    """Changes of the answer's errors against the baseline, by metric and data set."""
+    found: dict[str, dict[str, float]] = {}
+    for row in c.answer:
+        value = row.change(c.best_role)
+        if value is not None:
+            found.setdefault(row.metric.key, {})[row.split] = value
+    return found
+
+
+def contradictions(c: Comparison) -> dict[str, tuple[float, float]]:
+    """What validation praises and the test set denies: changes on both, by metric."""
+    return {
+        key: (of["valid"], of["test"])
+        for key, of in _by_metric(c).items()
+        if key in {"score", *c.asked}
+        and of.get("valid", 0.0) < -NOTICEABLE
+        and of.get("test", 0.0) > NOTICEABLE
+    }
+
+
+def _contradiction_words(c: Comparison) -> list[str]:
+    words = [
+        f"{metric_of(key).title} {change(valid)} on validation but {change(test)} on the test set"
+        for key, (valid, test) in contradictions(c).items()
+    ]
+    if not words:
+        return []
+    return [f"validation and test set contradict each other: {'; '.join(words)}."]
+
+
+def _changes(c: Comparison) -> list[str]:
+    """What gets better and what worse, what was asked for first."""
+    split = c.confirmation.split if _confirmed_gain(c) is not None and c.confirmation else "valid"
+    better: list[tuple[float, str]] = []
+    worse: list[tuple[float, str]] = []
+    others: list[tuple[float, str]] = []
+    for key, of in _by_metric(c).items():
+        value = of.get(split)
+        if key == "score" or value is None or abs(value) <= NOTICEABLE:
+            continue
+        text = f"{metric_of(key).title} {change(value)}"
+        if key in c.asked:
+            (better if value < 0 else worse).append((value, text))
+            continue
+        test = of.get("test", 0.0)
+        if value < 0 and test > NOTICEABLE:
+            text += f" ({change(test)} on the test set)"
+        others.append((value, text))
+    where = "" if split == "valid" else f" on the {SPLITS[split]} set"
+    told = []
+    if better:
+        told.append(f"Better{where}: {', '.join(text for _, text in sorted(better))}.")
+    if worse:
+        told.append(f"Worse{where}: {', '.join(text for _, text in sorted(worse)[::-1])}.")
+    if others:
+        told.append(f"Not in the objective: {', '.join(text for _, text in sorted(others))}.")
+    return told
+
+
+def several_objectives(c: Comparison) -> list[Advice]:
+    """The front of a study that minimises several metrics."""
+    if c.front is None:
+        return []
+    numbers = [str(trial.number) for trial, _ in c.front.trials]
+    shown = ", ".join(numbers[:_N_FRONT]) + (", ..." if len(numbers) > _N_FRONT else "")
+    names = joined([metric_of(key).title for key in c.front.minimize])
+    text = (
+        f"The search minimises {names}. {sentence(count(len(numbers), 'trial'))} that no other "
+        f"beats in all of them: {shown}."
+    )
+    if c.front.knee is None:
+        text += " This front has no knee: which of them is best depends on what matters to you."
+    return [Advice("several_objectives", "hint" if c.front.knee else "caution", text)]
+
+
+def confirmed(c: Comparison) -> list[Advice]:
+    """What trainings with other seeds say beside the headline."""
+    if c.confirmation is None:
+        return []
+    told = c.confirmation.sentences
+    if _confirmed_gain(c) is not None:
+        told = told[1:]
+    return [
+        Advice("confirmed", "caution", text if text.endswith(".") else f"{text}.")
+        for text in map(sentence, told)
+    ]
+
+
+def _answer(rule: str, text: str) -> Advice:
+    return Advice(rule, "answer", sentence(text))
