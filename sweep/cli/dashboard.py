@@ -51,6 +51,7 @@ def _port(text: str) -> int:
 def _serve(folder: Path, port: int, url: str | None) -> None:
     from sweep.report.dashboard.notes import artifact_store, check_dashboard
     from sweep.study.storage import JOURNAL, open_storage
+    from sweep.study.storage_url import StorageUrl
 
     check_dashboard("loss-sweep dashboard")
     if not folder.is_dir():
@@ -63,6 +64,8 @@ def _serve(folder: Path, port: int, url: str | None) -> None:
 
     from sweep.report.dashboard.guard import Guard
 
+    if url is not None:
+        url = StorageUrl(url).url  # it may name an environment variable
     app = optuna_dashboard.wsgi(open_storage(url, folder), artifact_store=artifact_store(folder))
     guard = Guard(app, _HOST, port, secrets.token_urlsafe(32))
     try:
