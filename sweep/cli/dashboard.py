@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from sweep.cli.program import guarded, make_parser
 from sweep.errors import InputError
 
 __all__ = ["main"]
 
-_HOST = "127.0.0.1"  # the dashboard asks nobody who they are, and lets everybody delete studies
+_HOST = "127.0.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +27,8 @@ def _parser() -> argparse.ArgumentParser:
         "dashboard",
         "Serve optuna-dashboard for a study on this machine, until Ctrl-C. With "
         "hydra.sweeper.dashboard=true a search gives each trial a note and a picture to show "
-        "there. From elsewhere: ssh -L 8080:127.0.0.1:8080 <this machine>.",
+        "there. It prints a URL with a secret, without which it answers nobody. From elsewhere, "
+        "through the same port: ssh -L 8080:127.0.0.1:8080 <this machine>.",
     )
     add = parser.add_argument
     add("study", metavar="STUDY", type=Path, help="folder of a study")
@@ -48,6 +51,7 @@ def _port(text: str) -> int:
 def _serve(folder: Path, port: int, url: str | None) -> None:
     from sweep.report.dashboard.notes import artifact_store, check_dashboard
     from sweep.study.storage import JOURNAL, open_storage
+    from sweep.study.storage_url import StorageUrl
 
     check_dashboard("loss-sweep dashboard")
     if not folder.is_dir():
@@ -58,9 +62,23 @@ def _serve(folder: Path, port: int, url: str | None) -> None:
         )
     import optuna_dashboard
 
-    storage, artifacts = open_storage(url, folder), artifact_store(folder)
-    print(f"http://{_HOST}:{port}/dashboard/ shows {folder}; Ctrl-C ends it", flush=True)
+    from sweep.report.dashboard.guard import Guard
+
+    if url is not None:
+        url = StorageUrl(url).url  # it may name an environment variable
+    app = optuna_dashboard.wsgi(open_storage(url, folder), artifact_store=artifact_store(folder))
+    guard = Guard(app, _HOST, port, secrets.token_urlsafe(32))
     try:
-        optuna_dashboard.run_server(storage, host=_HOST, port=port, artifact_store=artifacts)
+        server = make_server(_HOST, port, guard, handler_class=_Handler)
     except OSError as error:
         raise InputError(f"port {port}: {error.strerror or error}") from error
+    with server:
+        print(f"{guard.url} shows {folder}; Ctrl-C ends it", flush=True)
+        server.serve_forever()
+
+
+class _Handler(WSGIRequestHandler):
+    """Writes no line for every request: the first has the secret in it."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""

@@ -19,6 +19,7 @@ from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError, SweepError, unknown
 from sweep.hydra_plugin.registration import register
 from sweep.mace_scf.command import expand
+from sweep.study.storage_url import masked
 
 __all__ = ["run"]
 
@@ -61,14 +62,14 @@ def _run(arguments: Sequence[str]) -> None:
     try:
         train()
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise InputError(_message(error)) from error
+        raise InputError(masked(_message(error))) from error
     except SweepError:
         raise
     except (ValueError, RuntimeError) as error:
         if not _raised_by_hydra(error):
             raise
         empty = [f"{word}: " for word in words if word.endswith("=null")]
-        raise InputError("".join(empty) + " ".join(str(error).split())) from error
+        raise InputError("".join(empty) + masked(" ".join(str(error).split()))) from error
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
         sys.argv = before

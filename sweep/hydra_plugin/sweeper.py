@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -16,6 +17,7 @@ from sweep.errors import InputError, SweepError, TrainingError
 
 if TYPE_CHECKING:  # with Optuna they take too long for --help
     from sweep.study.spec import StudySpec
+    from sweep.study.storage_url import StorageUrl
 
 __all__ = ["StudySweeper"]
 
@@ -70,11 +72,13 @@ class StudySweeper(Sweeper):
         self.n_trials = n_trials
         self.n_jobs = n_jobs
         self.workers_per_gpu = workers_per_gpu
-        self.storage = storage
+        self.storage: StorageUrl | None = None  # see setup
+        self._url = storage
         self.max_failure_rate = max_failure_rate
         self.dashboard = dashboard
-        self.sampler = sampler
-        self.pruner = pruner
+        # Without what surrounds them, which is the whole configuration.
+        self.sampler = DictConfig(OmegaConf.to_container(sampler))
+        self.pruner = DictConfig(OmegaConf.to_container(pruner))
         self.params: dict[str, Any] = {
             str(key): value
             for key, value in OmegaConf.to_container(params).items()  # type: ignore[union-attr]
@@ -86,6 +90,7 @@ class StudySweeper(Sweeper):
         """Called by Hydra before :meth:`sweep`."""
         self.hydra_context: HydraContext = hydra_context
         self.config: DictConfig = config
+        self._hide_password(config)
         # An "override hydra/launcher" in conf/config.yaml would win over those of experiments, so
         # Hydra's own default is replaced here.
         chosen = any(word.startswith("hydra/launcher=") for word in config.hydra.overrides.hydra)
@@ -93,6 +98,23 @@ class StudySweeper(Sweeper):
             launcher = OmegaConf.load(CONF_DIR / "hydra" / "launcher" / "local.yaml")
             with read_write(config.hydra), open_dict(config.hydra):
                 config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(launcher))
+
+    def _hide_password(self, config: DictConfig) -> None:
+        """Take the storage's URL out of the configuration, which is recorded and pickled.
+
+        Raises:
+            InputError: if it can be read in more than one way.
+        """
+        if self._url is None:
+            return
+        from sweep.study.storage_url import StorageUrl, mask_node
+
+        sweeper: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=False)
+        self.storage = StorageUrl(sweeper["storage"], self._url)
+        mask_node(config)
+        known: Any = HydraConfig.instance().cfg
+        if known is not None:
+            mask_node(known)
 
     def sweep(self, arguments: list[str]) -> None:
         """Check everything, then work on the study until it is done.
@@ -108,6 +130,7 @@ class StudySweeper(Sweeper):
         from sweep.study.lost import lost_trials
         from sweep.study.phase import search_phase
         from sweep.study.references import enqueue_references
+        from sweep.study.storage_url import StorageUrl
         from sweep.training.load_data import load_data
         from sweep.workers.launchers import launcher_kind
         from sweep.workers.pool import WorkerPool
@@ -127,6 +150,8 @@ class StudySweeper(Sweeper):
         dataset = load_data(spec.base)
         session = Session.create(spec.folder, detached=pool.detached)
         try:
+            if spec.storage is not None:
+                spec.storage.leave(session.folder)
             queue, record = spec.open(), spec.record()
             if not claim_study(queue, record, spec.folder, alone=session.is_alone()):
                 spec.discard()
@@ -139,6 +164,8 @@ class StudySweeper(Sweeper):
             raise
         finally:
             session.end()
+            if not pool.detached:
+                StorageUrl.forget(session.folder)
         finish(spec.folder, spec.name)
         if not done:
             raise KeyboardInterrupt
@@ -162,10 +189,12 @@ class StudySweeper(Sweeper):
         from sweep.records.objective import Objective
         from sweep.search.space import SearchSpace
         from sweep.study.spec import StudySpec, without_hydra
+        from sweep.study.storage_url import mask_node
 
         space = SearchSpace.parse(self.params, arguments)
         loader = self.hydra_context.config_loader
         template = loader.load_sweep_config(self.config, space.fixed)
+        mask_node(template)
         base = without_hydra(template)
         check_config(base)
         objective = Objective.read(OmegaConf.to_container(base.objective, resolve=True))

@@ -29,7 +29,7 @@ def confirmation_phase(spec: StudySpec, search: TrialQueue) -> Phase | None:
     if spec.confirm is None:
         return None
     queue = TrialQueue(
-        open_study(spec.folder, f"{spec.name}.confirm", storage=spec.storage),
+        open_study(spec.folder, f"{spec.name}.confirm", storage=spec.storage_url),
         spec.folder / "confirm",
         optuna.samplers.RandomSampler,  # its first argument is the seed; nothing is drawn
         n_trials=None,

@@ -23,6 +23,7 @@ from sqlalchemy.exc import (
 )
 
 from sweep.errors import InputError, SweepError
+from sweep.study.storage_url import StorageUrl, masked
 
 __all__ = ["open_database"]
 
@@ -37,6 +38,7 @@ def open_database(url: str) -> BaseStorage:
     Raises:
         InputError: if the URL is not valid, its driver is missing or the server does not answer.
     """
+    StorageUrl(url, url)  # refuses what SQLAlchemy would cut at the wrong place
     try:
         parsed = _with_driver(make_url(url))
         for attempt in range(3):  # two sweeps may create the tables at the same time
@@ -51,16 +53,23 @@ def open_database(url: str) -> BaseStorage:
                 if attempt == 2:
                     raise
                 time.sleep(_PAUSE_SECONDS)
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise InputError(f"{_KEY}: not the URL of a database: {_line(error)}") from error
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:  # the last: a port
+        # What SQLAlchemy says may hold the text, password and all.
+        raise InputError(
+            f"{_KEY}: not the URL of a database, such as postgresql://user@host/name"
+        ) from error
     except ImportError as error:
         raise InputError(
             f"{_KEY}: the driver of {parsed.drivername} is missing; for PostgreSQL: "
             "pip install 'psycopg[binary]'"
         ) from error
     except (DBAPIError, StorageInternalError) as error:
-        shown = parsed.render_as_string(hide_password=True)
-        raise InputError(f"{_KEY}: cannot open {shown}: {_line(error)}") from error
+        reason = masked(_line(error))
+        if parsed.password:
+            reason = reason.replace(str(parsed.password), "***")
+        raise InputError(
+            f"{_KEY}: cannot open the {parsed.get_backend_name()} database: {reason}"
+        ) from error
     raise AssertionError("unreachable")
 
 

@@ -26,6 +26,7 @@ from sweep.search.space import SearchSpace
 from sweep.study.definition import definition
 from sweep.study.queue import TrialQueue
 from sweep.study.storage import open_storage, open_study
+from sweep.study.storage_url import StorageUrl
 
 __all__ = ["StudySpec", "without_hydra"]
 
@@ -44,7 +45,7 @@ class StudySpec:
         confirm: Which trials are trained again in the end; None for none.
         sampler: Configuration of an Optuna sampler.
         pruner: Configuration of an Optuna pruner.
-        storage: URL of a database; None for a journal in the study's folder.
+        storage: Where the database is; None for a journal in the study's folder.
         n_trials: Number of trials to finish in total.
         max_failure_rate: Largest share of failed trials among ``n_trials``.
     """
@@ -57,7 +58,7 @@ class StudySpec:
     confirm: ConfirmConfig | None
     sampler: DictConfig
     pruner: DictConfig
-    storage: str | None
+    storage: StorageUrl | None
     n_trials: int
     max_failure_rate: float
 
@@ -65,6 +66,15 @@ class StudySpec:
     def base(self) -> DictConfig:
         """The configuration of trial 0 as a training sees it."""
         return without_hydra(self.template)
+
+    @property
+    def storage_url(self) -> str | None:
+        """URL of the database, None without one.
+
+        Raises:
+            InputError: if this process does not know its password.
+        """
+        return None if self.storage is None else self.storage.url
 
     @property
     def objectives(self) -> Objectives:
@@ -112,7 +122,7 @@ class StudySpec:
             self.folder,
             self.name,
             n_objectives=len(self.objective.minimize),
-            storage=self.storage,
+            storage=self.storage_url,
             space=self.space,
         )
         study.pruner = make_pruner(self.pruner, self.n_epochs)
@@ -130,7 +140,9 @@ class StudySpec:
         Raises:
             InputError: if its storage cannot be opened.
         """
-        optuna.delete_study(study_name=self.name, storage=open_storage(self.storage, self.folder))
+        optuna.delete_study(
+            study_name=self.name, storage=open_storage(self.storage_url, self.folder)
+        )
 
     def record(self) -> StudyRecord:
         """What ``study.json`` says of it."""

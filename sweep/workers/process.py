@@ -79,6 +79,8 @@ class WorkerProcess:
     def _work(self, session: Session, index: int, stop: GracefulStop, heartbeat: Heartbeat) -> None:
         if session.stop_requested():
             return
+        if self.spec.storage is not None:
+            self.spec.storage.find(session.folder)
         # The GPU of this worker's slot is the only one that it sees.
         spec = self.spec.on_device("cuda") if self.slots else self.spec
         # Torch reads the number of its threads when it is imported.

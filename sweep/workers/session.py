@@ -66,15 +66,14 @@ class Session:
         """Begin a session of this process in the study's folder."""
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{platform.node()}-{os.getpid()}"
         session = cls(study_folder / "workers" / name, detached=detached)
+        session.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         session._lock.acquire()
         return session
 
     def is_alone(self) -> bool:
         """Whether no other sweep of this node has the study open."""
-        others = [
-            path for path in self.folder.parent.glob("*/sweep.lock") if path.parent != self.folder
-        ]
-        return not any(_is_held(path) for path in others)
+        others = [path for path in self.folder.parent.iterdir() if path != self.folder]
+        return not any(_is_held(path / "sweep.lock") for path in others)
 
     def end(self) -> None:
         """The sweep has ended."""
@@ -173,7 +172,13 @@ def _is_free(lock: FileLock) -> bool:
 
 
 def _is_held(path: Path) -> bool:
-    lock = FileLock(path)
-    free = lock.acquire(blocking=False)
+    """Whether a lock is held; one of another user, who may hold it, counts as held."""
+    try:
+        if not path.exists():
+            return False
+        lock = FileLock(path)
+        free = lock.acquire(blocking=False)
+    except PermissionError:
+        return True
     lock.release()
     return not free

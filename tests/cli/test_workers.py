@@ -161,3 +161,29 @@ def test_a_database_that_goes_away_and_comes_back(postgresql, tmp_path, tiny_ove
     assert "connection lost" in command.output
     assert "Traceback" not in command.output
     check_study(study, n_trials=N_TRIALS, n_epochs=20, url=url)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["local", "basic"])
+@pytest.mark.parametrize("given", ["in full", "in the environment"])
+def test_the_password_of_a_storage_is_nowhere(
+    tmp_path, tiny_overrides, postgresql, launcher, given
+):
+    secret = "s3cr3t%40pw"
+    url = postgresql.create(f"{launcher} {given}").replace("@", f":{secret}@")
+    storage = {"in full": url, "in the environment": "${oc.env:SWEEP_TEST_URL}"}[given]
+    command = Command(
+        tmp_path, *TWO, *tiny_overrides, f"hydra/launcher={launcher}",
+        "hydra.sweeper.n_trials=2", f"hydra.sweeper.storage='{storage}'",
+        env={"SWEEP_TEST_URL": url},
+    )  # fmt: skip
+    with command:
+        assert command.wait() == 0, command.output
+        command.wait_for_others()
+    check_study(tmp_path / "outputs" / "smoke", n_trials=2, n_epochs=N_EPOCHS, url=url)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".pkl" for path in files) == (launcher == "local")
+    assert any(path.name == "hydra.yaml" for path in files)
+    for path in files:
+        content = path.read_bytes()
+        assert b"s3cr3t" not in content, path

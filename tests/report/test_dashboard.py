@@ -6,9 +6,10 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
+from http.cookiejar import CookieJar
+from urllib.parse import urlsplit
 
 import optuna
 import pytest
@@ -46,8 +47,8 @@ def free_port():
 
 
 @pytest.fixture
-def served(study, tmp_path):
-    """GET from the command, as a user runs it."""
+def url(study, tmp_path):
+    """What the command prints, as a user runs it."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "sweep.dashboard", str(tmp_path), "--port", str(port)],
@@ -55,22 +56,76 @@ def served(study, tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
-    def get(path):
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
-                    return answer.headers["Content-Type"], answer.read()
-            except urllib.error.URLError as error:
-                refused = isinstance(error.reason, ConnectionRefusedError)
-                assert refused, path
-                assert process.poll() is None, process.stdout.read()
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-
-    yield get
+    printed = process.stdout.readline()
+    assert printed.startswith(f"http://127.0.0.1:{port}/"), printed + process.stdout.read()
+    yield printed.split()[0]
     process.terminate()
-    process.communicate(timeout=30)
+    rest, _ = process.communicate(timeout=30)
+    assert "token" not in rest
+
+
+def ask(url, *, opener=None, method="GET", data=None, **headers):
+    """Status, type and body of an answer."""
+    opener = opener or urllib.request.build_opener()
+    asked = urllib.request.Request(url, data=data, method=method, headers=headers)
+    try:
+        with opener.open(asked, timeout=30) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Content-Type"], error.read()
+
+
+@pytest.fixture
+def browser(url):
+    """One that opened the printed URL."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    status, kind, page = ask(url, opener=opener)
+    assert (status, kind.partition(";")[0]) == (200, "text/html")
+    assert b"Optuna" in page
+    return opener
+
+
+@pytest.fixture
+def served(url, browser):
+    """GET of a path by this browser."""
+
+    def get(path):
+        status, kind, body = ask(f"http://{urlsplit(url).netloc}{path}", opener=browser)
+        assert status == 200, path
+        return kind, body
+
+    return get
+
+
+def test_nobody_else_is_let_in(url, browser):
+    """Neither other users of the machine nor web pages, whatever name they call it by."""
+    host = urlsplit(url).netloc
+    port = host.partition(":")[2]
+    studies = f"http://{host}/api/studies"
+    assert ask(studies)[0] == 403
+    assert ask(studies, method="POST", data=b"{}")[0] == 403
+    assert ask(f"{studies}?token=guess")[0] == 403
+    assert ask(studies, Cookie=f"sweep_dashboard_{port}=guess")[0] == 403
+    assert ask(studies, Cookie=";;=,\x7f")[0] == 403
+    assert ask(f"{studies}/0", method="DELETE")[0] == 403
+
+    def own(**headers):
+        return ask(studies, opener=browser, **headers)[0]
+
+    assert own() == 200
+    assert own(Host=f"localhost:{port}") == 200
+    for name in (
+        f"evil.example:{port}",
+        "127.0.0.1",
+        "localhost:1",
+        f"127.0.0.1.evil.example:{port}",
+    ):
+        assert own(Host=name) == 403, name
+        assert ask(url, Host=name)[0] == 403, name
+    made = {"data": b'{"study_name": "x", "directions": ["minimize"]}', "method": "POST",
+            "Content-Type": "application/json"}  # fmt: skip
+    assert own(**made, Origin="http://evil.example") == 403
+    assert own(**made, Origin=f"http://{host}") == 201
 
 
 def test_the_dashboard_serves_notes_and_pictures(served):
@@ -91,9 +146,6 @@ def test_the_dashboard_serves_notes_and_pictures(served):
         assert kind == "image/png"
         assert picture.startswith(b"\x89PNG")
     assert not trials[2]["artifacts"]
-    kind, page = served("/dashboard/")
-    assert kind.startswith("text/html")
-    assert b"Optuna" in page
 
 
 def test_a_trial_that_is_shown_again_keeps_its_picture(make_trial, tmp_path):

@@ -40,7 +40,7 @@ with hydra_job(cfg) as task_cfg:
     print(task_cfg.cache_dir)
     print(task_cfg.heads.water_clusters.train_file)
     job = HydraConfig.get().job.num
-print(spec.storage)
+print(spec.storage_url)
 print(job)
 print("torch" in sys.modules)
 """
