@@ -19,7 +19,7 @@ from omegaconf.errors import (
 )
 
 from sweep.config.schema import Config
-from sweep.config.stages import Stage, resolve_stages
+from sweep.config.stages import Stage, known_terms, resolve_stages
 from sweep.errors import InputError, unknown
 from sweep.models.families import FAMILIES, check_settings
 from sweep.models.settings import BackboneConfig
@@ -33,6 +33,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "trainer.default_dtype": ("float32", "float64"),
     "objective.statistic": ("rmse", "mae"),
     "objective.epoch": ("best", "last"),
+    "weighting.name": ("fixed", "gradient_shares", "loss_shares"),
 }
 
 # key: (smallest, largest, whether the smallest itself is valid)
@@ -51,6 +52,9 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "search.balance_prior": (0, 1, True),
     "search.confirm.top": (0, math.inf, True),
     "search.confirm.seeds": (2, math.inf, True),  # the spread of one is unknown
+    "weighting.interval": (1, math.inf, True),
+    "weighting.smoothing": (0, 0.999, True),
+    "weighting.ceiling": (1, math.inf, False),
     "seed": (0, 2**31 - 1, True),
 }
 
@@ -95,6 +99,7 @@ def check_config(cfg: DictConfig) -> list[Stage]:
         _check_cueq(plain["trainer"], settings.correlation)
     _check_objective(plain["objective"])
     stages = _stages(plain, settings)
+    _check_shares(plain["weighting"], stages)
     _check_reference(plain["search"]["reference"], stages)
     return stages
 
@@ -199,6 +204,22 @@ def _check_objective(objective: dict[str, Any]) -> None:
             raise InputError(
                 f"objective.constraints.{name}: must be above 0, a multiple of the default's "
                 f"error; got {factor}"
+            )
+
+
+def _check_shares(weighting: dict[str, Any], stages: list[Stage]) -> None:
+    for name, share in weighting["shares"].items():
+        where = f"weighting.shares.{name}"
+        if name not in known_terms():
+            raise InputError(unknown("loss term", name, known_terms(), where=where))
+        if not (math.isfinite(share) and share >= 0):
+            raise InputError(f"{where}: must be finite and not negative; got {share}")
+    for stage in stages if weighting["name"] != "fixed" else ():
+        on = [name for name, weight in stage.weights.items() if weight > 0]
+        if not any(weighting["shares"].get(name, 1.0) for name in on):
+            raise InputError(
+                f"weighting.shares: all terms of stage {stage.index} ({stage.name}) have the share "
+                f"0: {', '.join(on)}"
             )
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "SearchConfig",
     "StageConfig",
     "TrainerConfig",
+    "WeightingConfig",
 ]
 
 
@@ -36,6 +37,17 @@ class HeadConfig:
     E0s: Any = "average"
     info_keys: dict[str, str] = field(default_factory=dict)
     arrays_keys: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class WeightingConfig:
+    """How the weights of the terms come about: see :mod:`losses.weighting`."""
+
+    name: str = "fixed"
+    interval: int = 20
+    smoothing: float = 0.7
+    ceiling: float = 1000.0
+    shares: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -118,6 +130,7 @@ class Config:
     heads: dict[str, HeadConfig] = field(default_factory=dict)
     model: Any = MISSING
     loss: dict[str, Any] = field(default_factory=dict)
+    weighting: WeightingConfig = field(default_factory=WeightingConfig)
     train_schedule: dict[str, StageConfig] = field(default_factory=dict)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)

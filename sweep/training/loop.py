@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from losses import WeightedLoss
+from losses.weighting import Weighting
 from sweep.config.schema import ObjectiveConfig, TrainerConfig
 from sweep.config.stages import Stage
 from sweep.errors import DamagedRecordError, TrainingError
@@ -36,6 +37,7 @@ class TrainingLoop:
         writer: Writes the records; its folder holds the checkpoints, too.
         fit_name: Names the debug log.
         seed: Seed of the order of the batches.
+        weighting: Weights that follow the training; None for those of the stages.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class TrainingLoop:
         writer: TrialWriter,
         fit_name: str,
         seed: int,
+        weighting: Weighting | None = None,
     ) -> None:
         self.setup = setup
         self.stages = stages
@@ -64,7 +67,7 @@ class TrainingLoop:
         self._stage = stages[0]
         # The model is judged as it is used in the end, so that all epochs are judged alike.
         self._options = stages[-1].options
-        self._optimization = Optimization(setup.model, trainer, self._stage)
+        self._optimization = Optimization(setup.model, trainer, self._stage, weighting)
         self._losses = [
             WeightedLoss(stage.loss, device=setup.device, dtype=setup.dtype) for stage in stages
         ]
@@ -102,6 +105,9 @@ class TrainingLoop:
         self._stage = self._stage_of(saved["epoch"])
         self._optimization.enter(self._stage)
         self._optimization.load_state_dict(saved["member"])
+        if self._optimization.weighting is not None:  # the last that acted, of every stage
+            for loss, weights in zip(self._losses, saved["weights"], strict=True):
+                loss.weights.copy_(weights)
         self.history = [
             EpochReport(stage=self._stage_of(entry["epoch"]), seconds=math.nan, **entry)
             for entry in saved["history"]
@@ -120,12 +126,13 @@ class TrainingLoop:
         loss = self._losses[stage.index]
         interval = self.trainer.balance_interval
         # At the end of a stage, too: of a short one the beginning alone would tell nothing.
-        if interval and (epoch % interval == 0 or epoch == stage.end):
-            balance = measure_gradients(self.setup, loss, stage.options)
-            self._tables.add_balance(
-                balance_columns(balance, step=self._step, epoch=epoch, stage=stage.index)
-            )
+        is_due = bool(interval) and (epoch % interval == 0 or epoch == stage.end)
+        moves = self._optimization.weighting is not None
+        if is_due and not moves:
+            self._measure_gradients(loss, epoch, stage)
         shares = self._run_steps(loss, epoch, stage)
+        if is_due and moves:  # the weights of an epoch are known at its end
+            self._measure_gradients(loss, epoch, stage)
         with self._optimization.averaged():
             metrics = self.setup.evaluate("valid", loss, self._options)
             metrics["score"] = self._score(metrics)
@@ -145,7 +152,9 @@ class TrainingLoop:
                         "metrics": metrics,
                     },
                 )
-        self._optimization.end_epoch(metrics["loss"])
+        # A loss whose weights move tells nothing of the model.
+        moves = self._optimization.weighting is not None
+        self._optimization.end_epoch(metrics["score" if moves else "loss"])
         self._tables.add_metrics(
             step=self._step, epoch=epoch, stage=stage.index, split="valid", metrics=metrics
         )
@@ -162,43 +171,51 @@ class TrainingLoop:
         self._commit(report)
         return report
 
+    def _measure_gradients(self, loss: WeightedLoss, epoch: int, stage: Stage) -> None:
+        balance = measure_gradients(self.setup, loss, stage.options)
+        self._tables.add_balance(
+            balance_columns(balance, step=self._step, epoch=epoch, stage=stage.index)
+        )
+
     def _run_steps(self, loss: WeightedLoss, epoch: int, stage: Stage) -> dict[str, float]:
         """The optimiser steps of an epoch; returns the mean share of every term."""
         lr = self._optimization.lr
-        raw, totals, norms, times = [], [], [], []
+        stress = self.setup.needs_stress(loss)
+        steps, times = [], []
         for ref, periodic in self.setup.batches("train", seed=self.seed, epoch=epoch):
-            row, total, norm = self._optimization.step(
-                loss, ref, periodic=periodic, stress=self.setup.needs_stress(loss)
-            )
-            raw.append(row)
-            totals.append(total)
-            norms.append(norm)
+            steps.append(self._optimization.step(loss, ref, periodic=periodic, stress=stress))
             times.append(time.time())
         # The only transfer from the device in an epoch.
-        columns = torch.cat(
-            [torch.stack(raw), torch.stack(totals)[:, None], torch.stack(norms)[:, None]], dim=1
-        )
-        values = columns.double().cpu().numpy()
-        weights = stage.weights
-        n_terms = len(weights)
-        _check_finite(values, list(weights), epoch)
+        columns = [
+            torch.cat([s.raw.double(), s.weights.double(), torch.stack([s.total, s.norm]).double()])
+            for s in steps
+        ]
+        values = torch.stack(columns).cpu().numpy()
+        names = list(stage.weights)
+        raw, acting, rest = np.split(values, [len(names), 2 * len(names)], axis=1)
+        _check_finite(np.hstack([raw, rest]), names, epoch)
+        moves = self._optimization.weighting is not None
+        weights = dict(zip(names, acting.T, strict=True)) if moves else stage.weights
         self._tables.add_steps(
             first_step=self._step,
             epoch=epoch,
             stage=stage.index,
             lr=lr,
             times=times,
-            raw=values[:, :n_terms],
+            raw=raw,
             weights=weights,
-            total=values[:, n_terms],
-            grad_norm=values[:, n_terms + 1],
+            total=rest[:, 0],
+            grad_norm=rest[:, 1],
         )
         self._step += len(values)
-        weighted = values[:, :n_terms].mean(axis=0) * np.array(list(weights.values()))
-        whole = weighted.sum()
+        weighted = raw * np.stack(
+            [np.broadcast_to(weight, len(raw)) for weight in weights.values()], axis=1
+        )
+        mean = weighted.mean(axis=0)
+        whole = mean.sum()
         return {
             name: float(value / whole) if whole else 0.0
-            for name, value in zip(weights, weighted, strict=True)
+            for name, value in zip(names, mean, strict=True)
         }
 
     def _commit(self, report: EpochReport) -> None:
@@ -213,6 +230,7 @@ class TrainingLoop:
                 "best_epoch": self._best[1],
                 "log_size": log_size,
                 "member": self._optimization.state_dict(),
+                "weights": [loss.weights for loss in self._losses],
                 "history": [_plain(entry) for entry in [*self.history, report]],
             },
         )

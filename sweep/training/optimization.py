@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch_ema import ExponentialMovingAverage
 
 from losses import WeightedLoss
+from losses.weighting import Weighting
 from sweep.config.schema import TrainerConfig
 from sweep.config.stages import Stage
 
-__all__ = ["Optimization"]
+__all__ = ["Optimization", "Step"]
+
+
+class Step(NamedTuple):
+    """What a step leaves behind, detached, on the device.
+
+    Attributes:
+        raw: Raw value of every term, shape [n_terms].
+        weights: The weights that acted, shape [n_terms].
+        total: The total loss, a scalar.
+        norm: Norm of its gradient before clipping, a scalar.
+    """
+
+    raw: Tensor
+    weights: Tensor
+    total: Tensor
+    norm: Tensor
 
 
 class Optimization:
@@ -24,10 +41,18 @@ class Optimization:
         model: Already holds the initial parameters.
         trainer: The trainer's configuration.
         stage: The first stage.
+        weighting: Weights that follow the training; None for those of the loss.
     """
 
-    def __init__(self, model: torch.nn.Module, trainer: TrainerConfig, stage: Stage) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        trainer: TrainerConfig,
+        stage: Stage,
+        weighting: Weighting | None = None,
+    ) -> None:
         self.model = model
+        self.weighting = weighting
         self._trainer = trainer
         self._options = stage.options
         self._parameters = [p for p in model.parameters() if p.requires_grad]
@@ -54,19 +79,18 @@ class Optimization:
 
     def step(
         self, loss: WeightedLoss, ref: Mapping[str, Tensor], *, periodic: bool, stress: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One optimiser step. Never waits for the device.
-
-        Returns:
-            The raw value of every term, shape [n_terms], the total loss and the norm of its
-            gradient before clipping, both scalars.
-        """
+    ) -> Step:
+        """One optimiser step. Never waits for the device."""
         pred = self.model(
             ref, periodic=periodic, compute_stress=stress, training=True, **self._options
         )
-        breakdown = loss.breakdown(pred=pred, ref=ref)
         self.optimizer.zero_grad(set_to_none=True)
-        breakdown.total.backward()
+        if self.weighting is None:
+            breakdown = loss.breakdown(pred=pred, ref=ref)
+            breakdown.total.backward()
+            raw, total, weights = breakdown.raw.detach(), breakdown.total.detach(), loss.weights
+        else:
+            raw, total, weights = self._follow(loss, loss.raw_values(pred=pred, ref=ref))
         limit = self._trainer.clip_grad
         norm = torch.nn.utils.clip_grad_norm_(
             self._parameters, float("inf") if limit is None else limit
@@ -74,7 +98,23 @@ class Optimization:
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update()
-        return breakdown.raw.detach(), breakdown.total.detach(), norm.detach()
+        return Step(raw, weights, total, norm.detach())
+
+    def _follow(
+        self, loss: WeightedLoss, values: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Descend along weights that follow the training; the loss has them afterwards."""
+        assert self.weighting is not None
+        acting = self.weighting.backward(values, self._parameters)
+        stacked = torch.stack([value.detach() for value in values.values()])
+        total = (stacked * acting.to(stacked.dtype)).sum()
+        zero = stacked.new_zeros(())
+        raw = dict(zip(values, stacked.unbind(), strict=True))
+        weight = dict(zip(values, acting.unbind(), strict=True))
+        raws = torch.stack([raw.get(name, zero) for name in loss.names])
+        weights = torch.stack([weight.get(name, zero.double()) for name in loss.names])
+        loss.weights.copy_(weights)
+        return raws, total, weights
 
     def end_epoch(self, valid_loss: float) -> None:
         """Let the learning-rate schedule see the end of an epoch."""
@@ -97,6 +137,7 @@ class Optimization:
             "optimizer": self.optimizer.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
             "scheduler": None if self.scheduler is None else _plain(self.scheduler.state_dict()),
+            "weighting": None if self.weighting is None else dict(self.weighting.state_dict()),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -107,6 +148,8 @@ class Optimization:
             self.ema.load_state_dict(state["ema"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
+        if self.weighting is not None:
+            self.weighting.load_state_dict(state["weighting"])
 
     def _make_scheduler(
         self,

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import RenderableType
 from torch import Tensor
 
+from losses.weighting import GradientShares, LossShares, Weighting
 from sweep.config.schema import ObjectiveConfig, TrainerConfig
 from sweep.config.stages import Stage
 from sweep.data.dataset import DataSet
@@ -85,8 +86,22 @@ class OwnTrainer:
             writer=writer,
             fit_name=cfg.fit_name,
             seed=cfg.seed,
+            weighting=_weighting_of(cfg, stages, self.setup(cfg).device),
         )
         return loop.train(after_epoch), len(loop.history)
+
+
+def _weighting_of(cfg: DictConfig, stages: list[Stage], device: torch.device) -> Weighting | None:
+    """The configured weighting; None where the weights of the loss stay as they are."""
+    options = cfg.weighting
+    if options.name == "fixed":
+        return None
+    names = list(dict.fromkeys(name for stage in stages for name in stage.loss))
+    shares = {name: options.shares.get(name, 1.0) for name in names}
+    common = {"names": names, "smoothing": options.smoothing, "ceiling": options.ceiling}
+    if options.name == "loss_shares":
+        return LossShares(shares, **common, device=device)
+    return GradientShares(shares, **common, interval=options.interval, device=device)
 
 
 def _trainer_of(cfg: DictConfig) -> TrainerConfig:

@@ -58,7 +58,7 @@ def main() -> None:
             nonlocal step
             rows, times = [], []
             for ref, periodic in setup.batches("train", seed=0, epoch=epoch):
-                raw, total, norm = optimization.step(loss, ref, periodic=periodic, stress=False)
+                raw, _, total, norm = optimization.step(loss, ref, periodic=periodic, stress=False)
                 rows.append(torch.cat([raw, total[None], norm[None]]))
                 times.append(time.time())
             values = torch.stack(rows).double().cpu().numpy()

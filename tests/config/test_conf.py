@@ -14,7 +14,7 @@ def options(group):
     return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
 
 
-GROUPS = ["data", "model", "objective", "schedule", "search", "trainer"]
+GROUPS = ["data", "model", "objective", "schedule", "search", "trainer", "weighting"]
 CHOICES = [(group, option) for group in GROUPS for option in options(group)]
 # A self-consistent model needs to be told in every stage how to find its density; others must not.
 GO_TOGETHER = {

@@ -10,6 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from sweep.errors import InputError
+from sweep.files import write_json
 from sweep.records.objective import Objective
 from sweep.records.study_record import StudyRecord
 from sweep.search.dimensions import to_dimension
@@ -127,6 +128,10 @@ def finished_study(load_config, folder):
         user_attrs={"role": "default", "score": 1.0},
     )
     study.add_trial(trial)
+    write_json(
+        folder / "outputs" / "smoke" / "trials" / "0000" / "trial.json",
+        {"number": 0, "state": "COMPLETE", "score": 1.0, "params": params},
+    )
     queue = queue_of(study, folder / "outputs" / "smoke")
     claim_study(queue, record_of(base, space), folder / "outputs" / "smoke", alone=True)
     return ["+experiment=smoke", "-m", "hydra.sweeper.n_trials=1"]

@@ -180,7 +180,7 @@ def test_a_few_steps_lower_the_term(prepare, name, term):
     ref, periodic = next(iter(setup.batches("train")))
     stress = setup.needs_stress(loss)
     values = [
-        float(optimization.step(loss, ref, periodic=periodic, stress=stress)[0]) for _ in range(5)
+        float(optimization.step(loss, ref, periodic=periodic, stress=stress).raw) for _ in range(5)
     ]
     assert all(value > 0 for value in values[:2])
     assert min(values[2:]) < 0.995 * values[0], values

@@ -94,12 +94,8 @@ def test_a_run_leaves_complete_records(train, tmp_path):
     (test,) = found["metrics"].query("split == 'test'").to_dict("records")
     assert test["epoch"] == result.epoch
     assert test["score"] == result.metrics["test"]["score"]
-    assert found["balance"]["epoch"].unique().tolist() == [
-        0,
-        1,
-        2,
-        3,
-    ]  # the last of each stage, too
+    # Every second epoch, and the last of each stage.
+    assert found["balance"]["epoch"].unique().tolist() == [0, 1, 2, 3]
     lines = log_lines(tmp_path / "a")
     assert sum("loss breakdown" in line for line in lines) == 12
     assert sum("INFO: Epoch" in line for line in lines) == 4
@@ -112,11 +108,15 @@ def test_a_run_leaves_complete_records(train, tmp_path):
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 2])  # 1 is the last epoch of the first stage
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(train, tmp_path, stop_after):
-    whole, _ = train("whole", "trainer.scheduler_patience=0")
-    stopped, _ = train("parts", "trainer.scheduler_patience=0", stop_after=stop_after)
+@pytest.mark.parametrize("weighting", ["fixed", "gradient_shares", "loss_shares"])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(train, tmp_path, stop_after, weighting):
+    overrides = ["trainer.scheduler_patience=0", f"weighting={weighting}"]
+    if weighting == "gradient_shares":
+        overrides.append("weighting.interval=2")
+    whole, _ = train("whole", *overrides)
+    stopped, _ = train("parts", *overrides, stop_after=stop_after)
     assert stopped.state == "STOPPED"
-    resumed, _ = train("parts", "trainer.scheduler_patience=0")
+    resumed, _ = train("parts", *overrides)
     assert resumed == whole
     for name, table in tables(tmp_path / "whole").items():
         pd.testing.assert_frame_equal(table, tables(tmp_path / "parts")[name])
@@ -124,6 +124,22 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(train, tmp_path, stop_af
     states = [checkpoint.load(tmp_path / f / "checkpoint.pt") for f in ("whole", "parts")]
     for key, value in states[0]["member"]["model"].items():
         assert torch.equal(value, states[1]["member"]["model"][key])
+
+
+def test_the_weights_that_acted_are_recorded(train, tmp_path):
+    """They follow the training: each term has its share of the gradient, and none is clipped."""
+    train("a", "weighting=gradient_shares", "weighting.interval=1", "weighting.smoothing=0")
+    found = tables(tmp_path / "a")
+    steps = found["breakdown"]
+    names = [c.removeprefix("raw.") for c in steps.columns if c.startswith("raw.")]
+    weighted = sum(steps[f"raw.{name}"] * steps[f"weight.{name}"] for name in names)
+    np.testing.assert_allclose(weighted, steps["total"], rtol=1e-5)
+    assert all(steps[f"weight.{name}"].nunique() == len(steps) for name in names)
+    assert (steps["grad_norm"] <= 1.0001).all()
+    assert (found["balance"]["weighted_norm"] > 0).all()
+    log = [line for line in log_lines(tmp_path / "a") if "loss breakdown" in line]
+    forces = float(steps["raw.forces"][0] * steps["weight.forces"][0])
+    assert f"forces: {forces!r}" in log[0]
 
 
 def test_rows_of_an_unfinished_epoch_are_dropped(train, tmp_path):

@@ -113,7 +113,7 @@ def test_training_lowers_the_loss_on_every_kind(prepare):
     optimization = Optimization(setup.model, cfg.trainer, stages[0])
     for batch in setup.batches("train"):
         totals = [
-            float(optimization.step(loss, batch[0], periodic=batch[1], stress=True)[1])
+            float(optimization.step(loss, batch[0], periodic=batch[1], stress=True).total)
             for _ in range(6)
         ]
         assert totals[-1] < totals[0]
