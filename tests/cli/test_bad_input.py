@@ -152,8 +152,8 @@ SEARCHES = {
         ["train_schedule.1.loss.forces.weight", "train_schedule.1.loss"],
     ),
     "a parameter that is a group of keys": (
-        [*SMOKE, "loss.forces=interval(1, 200)"],
-        ["hydra.sweeper.params['loss.forces']", "group"],
+        [*SMOKE, "train_schedule.0=choice(1, 200)"],
+        ["hydra.sweeper.params['train_schedule.0']", "group"],
     ),
     "default above the range": (esps("interval(2, 3)"), ["loss.esps.weight", "interval(2.0, 3.0)"]),
     "default not among the choices": (esps("choice(2, 3)"), ["loss.esps.weight", "choice(2, 3)"]),
