@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from sweep.cli.program import PROGRAM, guarded
+from sweep.cli.words import understood
 from sweep.config.checks import omegaconf_message
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError, SweepError, unknown
@@ -22,9 +23,6 @@ from sweep.mace_scf.command import expand
 from sweep.study.storage_url import masked
 
 __all__ = ["run"]
-
-_SHOW_ONLY = ("--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help")
-_MULTIRUN = ("-m", "--multirun")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -51,7 +49,7 @@ def _run(arguments: Sequence[str]) -> None:
                 raise
             failed.append(error)  # raised from here Hydra would print lines of its own
 
-    words = expand(_in_order(arguments))
+    words = expand(understood(arguments))
     before = sys.argv
     sys.argv = [PROGRAM, *words]
     if not own_errors:
@@ -75,20 +73,6 @@ def _run(arguments: Sequence[str]) -> None:
         sys.argv = before
     if failed:
         raise failed[0]
-
-
-def _in_order(arguments: Sequence[str]) -> list[str]:
-    """Flags first, each once: argparse takes no overrides on both sides of ``-m``.
-
-    What only shows something takes no ``-m``.
-    """
-    overrides = [w for w in arguments if w.startswith("~") or ("=" in w and w[0] != "-")]
-    flags = [word for word in arguments if word not in overrides]
-    multirun = any(flag in _MULTIRUN for flag in flags)
-    flags = [flag for flag in flags if flag not in _MULTIRUN]
-    if multirun and not any(flag.partition("=")[0] in _SHOW_ONLY for flag in flags):
-        flags.append("-m")
-    return flags + overrides
 
 
 def _raised_by_hydra(error: Exception) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -22,13 +24,32 @@ def train_once(cfg: DictConfig) -> None:
     """Train in Hydra's output folder; the same ``hydra.run.dir`` again goes on from its last epoch.
 
     Raises:
-        InputError: on anything in configuration or data that is not valid.
+        InputError: on anything in configuration or data that is not valid. No folder is left.
         TrainingError: if the loss becomes non-finite.
         KeyboardInterrupt: if the user stopped it before the last epoch.
     """
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        _train(cfg, folder)
+    except InputError:
+        _remove_if_nothing_was_trained(folder)
+        raise
+
+
+def _remove_if_nothing_was_trained(folder: Path) -> None:
+    """Hydra makes the folder, with the configuration in it, before anything is checked."""
+    if [path.name for path in folder.iterdir()] != [".hydra"]:
+        return
+    shutil.rmtree(folder)
+    with contextlib.suppress(OSError):  # the usual parents, if they are empty
+        for parent in folder.parents[:2]:
+            if parent.name in ("runs", "outputs"):
+                parent.rmdir()
+
+
+def _train(cfg: DictConfig, folder: Path) -> None:
     stages = check_config(cfg)
     dataset = load_data(cfg)
-    folder = Path(HydraConfig.get().runtime.output_dir)
     defined = definition(cfg, SearchSpace())
     try:
         before = read_json(folder / "trial.json").get("definition")

@@ -18,6 +18,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from sweep.config.foreign import own_name
 from sweep.config.schema import Config
 from sweep.config.stages import Stage, known_terms, resolve_stages
 from sweep.errors import InputError, unknown
@@ -161,8 +162,28 @@ def omegaconf_message(error: OmegaConfBaseException) -> str:
     if isinstance(error, KeyValidationError):
         return f'{key}: write the key in quotes, "{error.key}"'
     if isinstance(error, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
-        return unknown("key", str(error.key), map(str, node), where=key)
+        text = unknown("key", str(error.key), map(str, node), where=key)
+        return text + _remedy(key, node)
     return f"{key}: {(error.msg or str(error)).splitlines()[0]}"
+
+
+def _remedy(key: str, node: DictConfig) -> str:
+    """How a key that is not there, but could be, is said here."""
+    own = own_name(key)
+    if own is not None:
+        return f"; it is {own} here"
+    where, _, name = key.rpartition(".")
+    if where == "loss" and name in known_terms():
+        terms = ",".join(map(str, node))
+        return f"; add the term with +loss.{name}.weight=1, or choose: loss=[{terms},{name}]"
+    if where == "train_schedule" and name.isdigit() and len(node):
+        number, end = len(node), OmegaConf.select(node, f"{len(node) - 1}.end")
+        if isinstance(end, int):
+            return (
+                f"; add a stage with '+train_schedule.{number}={{name: stage{number + 1}, "
+                f"start: {end + 1}, end: {end + 100}, lr: 0.001}}'"
+            )
+    return ""
 
 
 def _check_device(device: str) -> None:

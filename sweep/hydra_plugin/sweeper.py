@@ -148,6 +148,8 @@ class StudySweeper(Sweeper):
             annotate=self._annotate(spec.folder),
         )
         dataset = load_data(spec.base)
+        for key, why in spec.space.left_out.items():
+            print(f"not searched: {key} ({why})")
         session = Session.create(spec.folder, detached=pool.detached)
         try:
             if spec.storage is not None:

@@ -21,6 +21,7 @@ from optuna.distributions import (
 )
 
 from sweep.config.checks import check_config
+from sweep.config.stages import known_terms
 from sweep.errors import InputError, unknown
 from sweep.search.grammar import describe, literal, parse_distribution
 
@@ -34,6 +35,7 @@ _FIXED = {
 }
 
 ON, OFF = "on", "off"
+_NULL = "null in hydra.sweeper.params"
 _WEIGHT = re.compile(r"(?:train_schedule\.(?P<stage>\d+)\.)?loss\.(?P<term>\w+)(?:\.weight)?")
 _TERM = re.compile(r"(train_schedule\.\d+\.)?loss\.\w+")
 
@@ -48,20 +50,26 @@ class SearchSpace:
     Attributes:
         distributions: For every searched config key its Optuna distribution, switches first.
         fixed: Overrides that hold for all trials.
+        left_out: Keys of ``hydra.sweeper.params`` that are not searched, and why.
     """
 
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     fixed: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, params: Mapping[str, Any], arguments: Sequence[str]) -> SearchSpace:
         """Read ``hydra.sweeper.params`` and the command line, which takes precedence.
 
+        A key of ``params`` is taken out of the search by null, by a value on the command line, and
+        with the term or stage that it lies in (``~loss.esps``).
+
         Raises:
             InputError: if a sweep is not valid, or nothing is searched.
         """
         parser = OverridesParser.create()
-        texts = [f"{key}={value}" for key, value in params.items()]
+        left_out = {key: _NULL for key, value in params.items() if value is None}
+        texts = [f"{key}={value}" for key, value in params.items() if value is not None]
         entries: dict[str, Override] = {}
         for text in [*texts, *arguments]:
             try:
@@ -70,7 +78,16 @@ class SearchSpace:
                 raise InputError(
                     f"hydra.sweeper.params: cannot read '{text}': {' '.join(str(error).split())}"
                 ) from error
-            entries[override.key_or_group] = override
+            key = override.key_or_group
+            if override.is_delete():
+                gone = [name for name in entries if f"{name}.".startswith(f"{key}.")]
+                left_out |= {name: text for name in gone if name in params}
+                entries = {name: each for name, each in entries.items() if name not in gone}
+            elif key in params and not override.is_sweep_override():
+                left_out[key] = text
+            else:
+                left_out.pop(key, None)
+            entries[key] = override
         found = {
             key: parse_distribution(key, override)
             for key, override in entries.items()
@@ -87,7 +104,7 @@ class SearchSpace:
             if not override.is_sweep_override()
         ]
         switches = {key: dist for key, dist in found.items() if _is_switch(key, dist)}
-        return cls({**switches, **found}, fixed)
+        return cls({**switches, **found}, fixed, left_out)
 
     @property
     def switches(self) -> list[str]:
@@ -118,6 +135,9 @@ class SearchSpace:
                 outside its range.
         """
         params: dict[str, Any] = {}
+        for key, why in self.left_out.items():
+            if why == _NULL:
+                _node(key, cfg)
         for key in self.distributions:
             if self.is_searched(key, params):
                 params[key] = self._default(key, cfg)
@@ -127,15 +147,7 @@ class SearchSpace:
         where = f"hydra.sweeper.params['{key}']"
         if reason := _FIXED.get(key.partition(".")[0]):
             raise InputError(f"{where}: cannot be searched: {reason}")
-        node: Any = cfg
-        walked: list[str] = []
-        for part in key.split("."):
-            options = {str(option): option for option in node} if OmegaConf.is_dict(node) else {}
-            if part not in options:
-                inside = f"key in '{'.'.join(walked)}'" if walked else "key"
-                raise InputError(unknown(inside, part, options, where=where))
-            node = node[options[part]]
-            walked.append(part)
+        node = _node(key, cfg)
         distribution = self.distributions[key]
         if key in self.switches:
             node = ON if (node.weight if OmegaConf.is_dict(node) else node) else OFF
@@ -201,6 +213,28 @@ class SearchSpace:
     def describe(self) -> dict[str, str]:
         """The space as text, for records and comparisons."""
         return {key: describe(dist) for key, dist in sorted(self.distributions.items())}
+
+
+def _node(key: str, cfg: DictConfig) -> Any:
+    """What the configuration holds at a searched key.
+
+    Raises:
+        InputError: if it has no such key.
+    """
+    where = f"hydra.sweeper.params['{key}']"
+    node: Any = cfg
+    walked: list[str] = []
+    for part in key.split("."):
+        options = {str(option): option for option in node} if OmegaConf.is_dict(node) else {}
+        if part not in options:
+            inside = f"key in '{'.'.join(walked)}'" if walked else "key"
+            hint = ""
+            if walked == ["loss"] and part in known_terms():
+                hint = f"; choose the terms with loss=[{','.join([*options, part])}]"
+            raise InputError(unknown(inside, part, options, where=where) + hint)
+        node = node[options[part]]
+        walked.append(part)
+    return node
 
 
 def _is_switch(key: str, distribution: BaseDistribution) -> bool:

@@ -152,8 +152,8 @@ SEARCHES = {
         ["train_schedule.1.loss.forces.weight", "train_schedule.1.loss"],
     ),
     "a parameter that is a group of keys": (
-        [*SMOKE, "loss.forces=interval(1, 200)"],
-        ["hydra.sweeper.params['loss.forces']", "group"],
+        [*SMOKE, "train_schedule.0=choice(1, 200)"],
+        ["hydra.sweeper.params['train_schedule.0']", "group"],
     ),
     "default above the range": (esps("interval(2, 3)"), ["loss.esps.weight", "interval(2.0, 3.0)"]),
     "default not among the choices": (esps("choice(2, 3)"), ["loss.esps.weight", "choice(2, 3)"]),
@@ -268,8 +268,7 @@ def check(result, parts, folder):
     assert line.startswith("error: ")
     for part in parts:
         assert part in line
-    assert not list(folder.rglob("trials"))
-    assert not list(folder.rglob("*.parquet"))
+    assert not (folder / "outputs").exists()
 
 
 @pytest.mark.parametrize("name", ON_THE_COMMAND_LINE)
@@ -309,3 +308,10 @@ def test_the_example_in_the_message_of_an_empty_search_works(command, folder):
 def test_the_flag_for_a_search_may_stand_anywhere(command, folder):
     for arguments in (["-m", "seed=-1"], ["seed=-1", "-m", "fit_name=a"], ["seed=-1", "-m"]):
         check(command("loss.forces.weight=interval(1, 200)", *arguments), ["seed", "-1"], folder)
+
+
+def test_a_folder_that_holds_something_stays(command, folder):
+    (folder / "mine").mkdir()
+    (folder / "mine" / "notes.txt").write_text("kept")
+    check(command("hydra.run.dir=mine", "seed=-1"), ["seed", "-1"], folder)
+    assert (folder / "mine" / "notes.txt").read_text() == "kept"

@@ -47,7 +47,7 @@ def here(tmp_path, monkeypatch, capsys):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["sweep", *arguments])
         capsys.readouterr()  # what was printed before
-        status = app.main()
+        status = app.python_m_sweep()
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 

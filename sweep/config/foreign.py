@@ -1,0 +1,55 @@
+"""Names that users of mace, MACE_SCF and Optuna would type, and what they are called here."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from sweep.config.schema import HeadConfig, TrainerConfig
+from sweep.models.settings import BackboneConfig
+
+__all__ = ["own_name"]
+
+_EPOCHS = "train_schedule.0.end=99 (the last epoch of a stage, counted from 0)"
+_STAGES = "a second stage: schedule=two_stages"
+_OWN = {
+    **dict.fromkeys(("max_num_epochs", "num_epochs", "n_epochs", "epochs", "max_epochs"), _EPOCHS),
+    **dict.fromkeys(("swa", "start_swa", "swa_lr", "stage_two", "start_stage_two"), _STAGES),
+    **dict.fromkeys(("lr", "learning_rate"), "train_schedule.0.lr"),
+    **{
+        name: f"hydra.sweeper.{name}"
+        for name in ("n_trials", "n_jobs", "study_name", "storage", "dashboard", "workers_per_gpu")
+    },
+    "sampler": "hydra/sweeper/sampler=tpe",
+    "pruner": "hydra/sweeper/pruner=median",
+    "launcher": "hydra/launcher=submitit_slurm",
+    "name": "fit_name, or hydra.sweeper.study_name for a study",
+    "config": "from_mace_scf=FILE for one of MACE_SCF, or --config-dir DIR +experiment=NAME",
+    "work_dir": "hydra.run.dir, or hydra.sweep.dir for a study",
+    "energy_weight": "loss.energy_per_atom.weight",
+    "forces_weight": "loss.forces.weight",
+    "stress_weight": "loss.stress.weight",
+    "dipole_weight": "loss.dipole_per_atom.weight",
+    "charges_weight": "loss.atomic_multipoles.weight",
+    "energy_key": "heads.default.info_keys.energy with data=extxyz",
+    "forces_key": "heads.default.arrays_keys.forces with data=extxyz",
+    "stress_key": "heads.default.info_keys.stress with data=extxyz",
+    "dipole_key": "heads.default.info_keys.dipole with data=extxyz",
+    "charges_key": "heads.default.arrays_keys.atomic_multipoles with data=extxyz",
+}
+
+
+def own_name(name: str) -> str | None:
+    """What a key of another program is called here; None if it is none of theirs that we know.
+
+    Args:
+        name: A key without dots, such as ``max_num_epochs``.
+    """
+    if name in _OWN:
+        return _OWN[name]
+    if name in {field.name for field in fields(TrainerConfig)}:
+        return f"trainer.{name}"
+    if name in {field.name for field in fields(HeadConfig)}:
+        return f"heads.default.{name} with data=extxyz"
+    if name in {field.name for field in fields(BackboneConfig)}:
+        return f"model.{name}"
+    return None
