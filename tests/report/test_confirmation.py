@@ -9,7 +9,7 @@ from sweep.files import write_json
 from sweep.records.study import Study
 from sweep.report.confirmation import read_confirmation, write_confirmation
 from sweep.report.spread import Spread, welch
-from sweep.report.terminal.confirmation import print_confirmation
+from sweep.report.terminal.answer import print_confirmation
 
 DEFAULT, GOOD = [0.50, 0.52, 0.48], [0.40, 0.41, 0.39]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from sweep.numbers import change, joined, number, percent, sentence, signed
-from sweep.report.advice.answer import contradictions
 from sweep.report.advice.base import NOTICEABLE, Advice, subject
+from sweep.report.advice.headline import contradictions
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import metric_of

@@ -14,7 +14,6 @@ from sweep.quantities import QUANTITIES
 from sweep.records import Dimension, Trial
 from sweep.records.balance import Balance
 from sweep.records.front import Front
-from sweep.report.comparison.answer import Row, answer_rows
 from sweep.report.comparison.history import (
     choose_trials,
     conflict_table,
@@ -23,6 +22,7 @@ from sweep.report.comparison.history import (
     gradient_table,
 )
 from sweep.report.comparison.importance import importances, search_space
+from sweep.report.comparison.measures import Row, answer_rows
 from sweep.report.comparison.pareto import pareto_fronts, strongest_trade_off
 from sweep.report.comparison.sources import Source
 from sweep.report.comparison.trial_table import parameter_keys, share_table, trial_table
@@ -41,7 +41,7 @@ class Comparison:
         source: The trials.
         trials: :func:`~sweep.report.comparison.trial_table.trial_table`.
         shares: :func:`~sweep.report.comparison.trial_table.share_table`.
-        chosen: Labels of the trials whose course is shown.
+        chosen: Labels of the trials whose training is shown.
         weights: The weights of the what-if, empty if there is none.
         what_if: Its results.
     """
@@ -196,7 +196,7 @@ def compare(
 
     Args:
         source: The study, or single trials.
-        wanted: Labels of the trials whose course shall be shown.
+        wanted: Labels of the trials whose training shall be shown.
         weights: Weights of a what-if.
 
     Raises:
