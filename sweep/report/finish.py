@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sweep.locks import locked
 from sweep.records import Study
-from sweep.report.confirmation import read_confirmation, write_confirmation
-from sweep.report.summary import write_summary
+from sweep.report.confirmation import read_confirmation
+from sweep.report.summary import write_confirmation, write_summary
 from sweep.report.terminal.answer import print_confirmation, print_study
 
 __all__ = ["finish"]

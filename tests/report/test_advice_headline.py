@@ -192,6 +192,21 @@ def test_a_gain_that_is_none(confirmed):
     assert "no better than the default weights with other seeds" in text
 
 
+def test_seeds_and_several_objectives(study, train_again, tmp_path, numbers):
+    """Each objective is tested; one seed's score says nothing of a front."""
+    both = {"objective": BOTH}
+    values = [(0.4, 0.1), (0.1, 0.4), (0.15, 0.15)]
+    study(*(({}, {"energy": e, "forces": f}, both) for e, f in values))
+    train_again(0, (0.40, 0.41), rmse_energy=(0.40, 0.41), rmse_forces=(0.1, 0.11))
+    train_again(2, (0.15, 0.16), rmse_energy=(0.15, 0.16), rmse_forces=(0.09, 0.119))
+    c = compare(read_sources([tmp_path / "mine"])[0])
+    text = gained(c)
+    assert "Trial 2, the knee of the front, over two other seeds" in text
+    assert "energy 155 ± 7.1 against 405 ± 7.1 meV/atom (−62 %, p = " in text
+    assert "two seeds cannot show the gain in forces: nor would 20" in text
+    assert c.confirmation.is_beyond_noise  # in one of them
+
+
 def test_luck_in_the_search_is_seen(confirmed, said):
     c = confirmed((0.60, 0.62, 0.58), (0.40, 0.41, 0.39))
     told = said(headline.confirmed, c)

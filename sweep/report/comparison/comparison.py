@@ -63,6 +63,11 @@ class Comparison:
         """What it is called: ``best`` or ``knee``."""
         return self.source.study.best_role
 
+    @property
+    def baseline_role(self) -> str:
+        """What the baseline is called in :attr:`answer`."""
+        return "default" if "default" in self.source.study.references else self.source.baseline_name
+
     @cached_property
     def asked(self) -> set[str]:
         """The quantities that the study is judged by; all of them if it does not tell."""

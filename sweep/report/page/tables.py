@@ -82,7 +82,7 @@ def answer_table(c: Comparison) -> PageTable | None:
     columns = [Column("", is_number=False), Column("data", is_number=False)]
     for role, trial in c.shown.items():
         n_seeds = seeds_of(trial, c.confirmation)
-        seeds = f", mean of {count(n_seeds, 'other seed')}" if n_seeds else ""
+        seeds = f", {count(n_seeds, 'seed')}" if n_seeds else ""
         columns.append(Column(role, f"{c.source.sentence_name(trial)}{seeds}"))
     rows = []
     for row in c.answer:

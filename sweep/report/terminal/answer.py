@@ -20,6 +20,7 @@ from sweep.report.comparison.comparison import compare
 from sweep.report.comparison.measures import Row, answer_rows, seeds_of
 from sweep.report.comparison.sources import study_source
 from sweep.report.confirmation import Candidate, Confirmation
+from sweep.report.confirmation_text import confirmation_gain, confirmation_sentences
 from sweep.report.constraints import constraint_sentence
 from sweep.report.names import SPLITS
 from sweep.report.terminal.front import front_table
@@ -108,7 +109,7 @@ def _errors(
     headings = ["quantity", "unit", "data"]
     for role, trial in trials.items():
         n_seeds = seeds_of(trial, confirmation)
-        seeds = "" if not n_seeds else f"\nmean of {count(n_seeds, 'other seed')}"
+        seeds = "" if not n_seeds else f"\nmean of {count(n_seeds, 'seed')}"
         headings.append(f"{role}\ntrial {trial.number}{seeds}")
     rows = answer_rows(trials, baseline, confirmation)
     return make_table(title, headings, _error_cells(rows, list(trials)), align="lll")
@@ -161,13 +162,16 @@ def print_confirmation(confirmation: Confirmation) -> None:
     if trained:
         console.print(plain("\ntrained again with other seeds, mean ± standard deviation:"))
         console.print(_errors(trained, baseline, confirmation))
-    for text in confirmation.sentences:
-        console.print(plain(sentence(text)))
+    told = confirmation_sentences(confirmation)
+    # The first one is the headline of the study, printed before.
+    for text in told[1:] if confirmation.is_of_best and confirmation_gain(confirmation) else told:
+        console.print(plain(f"{sentence(text)}."))
     console.print(plain(f"  confirmation.json  all numbers, in {confirmation.folder}"))
 
 
 def _name(confirmation: Confirmation, candidate: Candidate) -> str:
     role = (None if candidate.found is None else candidate.found.role) or ""
     if confirmation.others[:1] == [candidate]:
-        role = f"{role} and best" if role else "best"
+        best = confirmation.best_role if confirmation.is_of_best else "best"
+        role = f"{role} and {best}" if role else best
     return role or f"candidate {candidate.number}"
