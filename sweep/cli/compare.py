@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("folders", nargs="+", metavar="STUDY", type=Path, help="folder of a study or of a trial")
-    add("--trials", "--trial", metavar="N,...", default="", help="trials whose course is shown")
+    add("--trials", "--trial", metavar="N,...", default="", help="trials whose training is shown")
     add("--weights", metavar="TERM=W,...", help="show the recorded balance under other weights too")
     add(
         "--out", metavar="DIR", type=Path,

@@ -101,7 +101,7 @@ def stage_ends(path: Path) -> list[StageEnd]:
 
 
 def evolution(path: Path, *, max_bins: int = 300) -> Evolution | None:
-    """The course of a run in at most about ``max_bins`` points, None if it has no rows yet.
+    """The history of a run in at most about ``max_bins`` points, None if it has no rows yet.
 
     A bin holds whole epochs; only in a run of few epochs it holds a part of one.
 

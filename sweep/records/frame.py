@@ -39,15 +39,25 @@ def trial_frame(study: Study) -> pd.DataFrame:
           balance in the last epoch.
         * ``epochs`` (trained), ``planned_epochs``, ``seconds`` (of training), ``folder``.
 
-        A column that no trial has is left out.
+        A column that no trial has is left out. ``attrs["units"]`` holds the unit of every column
+        that has one, for example ``{"valid.forces": "eV/Å", "seconds": "s"}``.
     """
     places = {trial.folder: place for place, trial in enumerate(study.ranked, start=1)}
     rows = [_row(study, trial, places.get(trial.folder)) for trial in study]
     if not rows:
         return pd.DataFrame(columns=list(_SHOWN)).rename_axis("number")
     frame = pd.DataFrame(rows).set_index("number")
-    return frame.drop(columns=[name for name in frame if frame[name].isna().all()
-                               and name not in _SHOWN])  # fmt: skip
+    frame = frame.drop(columns=[name for name in frame if frame[name].isna().all()
+                                and name not in _SHOWN])  # fmt: skip
+    frame.attrs["units"] = {name: unit for name in map(str, frame) if (unit := _unit(name))}
+    return frame
+
+
+def _unit(column: str) -> str:
+    split, _, key = column.partition(".")
+    if split in SPLITS and key in QUANTITIES:
+        return QUANTITIES[key].unit
+    return "s" if column == "seconds" else ""
 
 
 def _row(study: Study, trial: Trial, rank: int | None) -> dict[str, Any]:
@@ -123,5 +133,7 @@ def study_html(study: Study) -> str:
     frame = study.trials
     names = [c for c in frame if c in _SHOWN or str(c).startswith(("valid.", "test.", "weight."))]
     table = frame[names].sort_values("rank", na_position="last", kind="stable")
+    units = frame.attrs.get("units", {})
+    table = table.rename(columns={name: f"{name} ({unit})" for name, unit in units.items()})
     head = f"<b>study {html.escape(study.name)}</b>: {len(study)} trials ({counts})"
     return head + table.to_html(max_rows=30, na_rep="", float_format="{:.4g}".format)

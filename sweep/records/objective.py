@@ -43,8 +43,8 @@ class Objective:
         for names in (metrics, minimize):
             if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
                 return None
-        given = content.get("constraints")
-        constraints: Any = given if isinstance(given, Mapping) else {}
+        limits = content.get("constraints")
+        constraints: Any = limits if isinstance(limits, Mapping) else {}
         return cls(
             metrics=tuple(metrics or ()),
             statistic=content["statistic"],

@@ -270,15 +270,15 @@ def _read_or_damage(path: Path) -> Trial | DamagedRecordError:
         return error
 
 
-def not_found(given: Path) -> str:
+def not_found(folder: Path) -> str:
     """The message for a folder that holds neither a study nor a trial."""
-    if not given.exists():
-        return f"{given}: no such folder"
-    if not given.is_dir():
-        return f"{given}: not a folder; give the folder of a study or of a trial"
-    inside = sorted(str(path) for path in given.glob("*") if is_study(path))
+    if not folder.exists():
+        return f"{folder}: no such folder"
+    if not folder.is_dir():
+        return f"{folder}: not a folder; give the folder of a study or of a trial"
+    inside = sorted(str(path) for path in folder.glob("*") if is_study(path))
     hint = f"; did you mean {' or '.join(inside[:3])}?" if inside else ""
-    return f"{given}: neither a study (no trials/ in it) nor a trial (no trial.json in it){hint}"
+    return f"{folder}: neither a study (no trials/ in it) nor a trial (no trial.json in it){hint}"
 
 
 def group(name: str, folders: Sequence[Path]) -> Study:

@@ -36,7 +36,7 @@ class Options:
         folders: Folders of studies and trials.
         out: Folder of the page, None for the usual one.
         weights: Weights of a what-if, as text.
-        trials: Labels of the trials whose course is shown.
+        trials: Labels of the trials whose training is shown.
         figures: Formats in which figures are written beside the page.
         rows: Number of trials listed in the terminal.
         watch: Seconds between two looks, None to look once.
@@ -107,11 +107,7 @@ def _watch(options: Options, seconds: int) -> None:
 
 def _state(options: Options) -> dict[Path, int]:
     """When each record was last written."""
-    folders = [
-        folder
-        for given in options.folders
-        for folder in (given, *(given / "trials").glob("*"))
-    ]  # fmt: skip
+    folders = [folder for top in options.folders for folder in (top, *(top / "trials").glob("*"))]
     state = {}
     for path in (folder / name for folder in folders for name in _RECORDS):
         try:
@@ -136,7 +132,7 @@ def _write(comparisons: Sequence[Comparison], options: Options, *, refresh: int 
         for name, text in data.items():
             write_text(out / "data" / name, text)
         if options.figures:
-            from sweep.report.figures.paper import draw_figures
+            from sweep.report.figures.static import draw_figures
 
             draw_figures(comparisons, out / "figures", options.figures)
         write_text(

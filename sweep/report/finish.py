@@ -6,17 +6,16 @@ from pathlib import Path
 
 from sweep.locks import locked
 from sweep.records import Study
-from sweep.report.confirmation import read_confirmation, write_confirmation
-from sweep.report.summary import write_summary
-from sweep.report.terminal.answer import print_study
-from sweep.report.terminal.confirmation import print_confirmation
+from sweep.report.confirmation import read_confirmation
+from sweep.report.summary import write_confirmation, write_summary
+from sweep.report.terminal.answer import print_confirmation, print_study
 
 __all__ = ["finish"]
 
 
 def finish(folder: Path, name: str) -> None:
     """Write and print what the study in ``folder`` has found so far."""
-    from sweep.report.figures.answer import draw_comparison
+    from sweep.report.figures.overview import draw_comparison
 
     with locked(folder / "locks" / "report.lock"):  # two workers may end together
         study = Study.read(folder, name)

@@ -61,10 +61,12 @@ def welch(values: Sequence[float], reference: Sequence[float]) -> float | None:
     return float(result.pvalue)
 
 
-def seeds_needed(values: Sequence[float], reference: Sequence[float]) -> int | None:
+def seeds_needed(
+    values: Sequence[float], reference: Sequence[float], significance: float = SIGNIFICANCE
+) -> int | None:
     """How many seeds show a difference as large as this one, at this spread, four times in five.
 
-    The power of the one-sided t-test of two equally large groups at :data:`SIGNIFICANCE`.
+    The power of the one-sided t-test of two equally large groups.
 
     Returns:
         At least one more than there are; None if :data:`MAX_SEEDS` do not suffice, or there is
@@ -80,7 +82,7 @@ def seeds_needed(values: Sequence[float], reference: Sequence[float]) -> int | N
 
     for n in range(min(len(values), len(reference)) + 1, MAX_SEEDS + 1):
         freedom = 2 * n - 2
-        limit = t.ppf(1 - SIGNIFICANCE, freedom)
+        limit = t.ppf(1 - significance, freedom)
         if nct.sf(limit, freedom, gain / spread * math.sqrt(n / 2)) >= _POWER:
             return n
     return None

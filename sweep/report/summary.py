@@ -1,4 +1,4 @@
-"""``summary.json`` and ``best_loss.yaml``: the answer of a study as files."""
+"""``summary.json``, ``best_loss.yaml``, ``confirmation.json``: the answer of a study as files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import yaml
 from sweep.files import write_json, write_text
 from sweep.records import Study, Trial
 from sweep.records.weights_file import comments, loss_block
+from sweep.report.confirmation import Candidate, Confirmation
+from sweep.report.confirmation_text import confirmation_sentences
+from sweep.report.names import SPLITS
 
-__all__ = ["write_summary"]
+__all__ = ["write_confirmation", "write_summary"]
 
 
 def write_summary(study: Study) -> None:
@@ -74,3 +77,41 @@ def _front_entry(study: Study) -> dict[str, Any]:
     trials = [{"trial": trial.number, "values": values} for trial, values in front.trials]
     knee = None if front.knee is None else front.knee.number
     return {"front": {"minimize": front.minimize, "trials": trials, "knee": knee}}
+
+
+def write_confirmation(confirmation: Confirmation) -> None:
+    """Write ``confirmation.json`` in the study's folder."""
+    first = confirmation.others[0] if confirmation.others else None
+    write_json(
+        confirmation.folder / "confirmation.json",
+        {
+            "split": confirmation.split,
+            "trial": None if first is None else first.number,
+            "p_value": None if first is None else confirmation.p_value(first),
+            "beyond_noise": confirmation.is_beyond_noise,
+            "sentences": confirmation_sentences(confirmation),
+            "candidates": [_candidate(confirmation, c) for c in confirmation.candidates],
+        },
+    )
+
+
+def _candidate(confirmation: Confirmation, candidate: Candidate) -> dict[str, Any]:
+    keys = {
+        split: dict.fromkeys(k for t in candidate.complete for k in t.results.get(split, {}))
+        for split in SPLITS
+    }
+    return {
+        "trial": candidate.number,
+        "score_in_search": None if candidate.found is None else candidate.found.score,
+        "seeds": [trial.details.get("seed") for trial in candidate.repeats],
+        "states": [trial.state for trial in candidate.repeats],
+        "p_value": confirmation.p_value(candidate) if candidate.number else None,
+        **{
+            split: {
+                key: {"mean": s.mean, "deviation": s.deviation, "values": s.values}
+                for key in keys[split]
+                if (s := candidate.spread(split, key)) is not None
+            }
+            for split in SPLITS
+        },
+    }

@@ -52,40 +52,40 @@ def test_the_end_of_every_stage(recorded):
 
 def test_the_evolution_by_epochs(recorded):
     path, table = recorded
-    course = evolution(path)
-    np.testing.assert_array_equal(course.epoch, np.arange(30))
-    np.testing.assert_array_equal(course.stage, np.repeat([0, 1], [18, 12]))
+    history = evolution(path)
+    np.testing.assert_array_equal(history.epoch, np.arange(30))
+    np.testing.assert_array_equal(history.stage, np.repeat([0, 1], [18, 12]))
     weighted = pd.DataFrame({n: table[f"raw.{n}"] * table[f"weight.{n}"] for n in ("a", "b")})
     means = weighted.groupby(table["epoch"]).mean()
     shares = means.div(means.sum(axis=1), axis=0)
-    np.testing.assert_allclose(course.weighted["a"], means["a"])
-    np.testing.assert_allclose(course.shares["b"], shares["b"])
-    assert np.isnan(course.shares["b"][18:]).all()
-    np.testing.assert_allclose(course.step, np.arange(30) * N_PER_EPOCH + (N_PER_EPOCH - 1) / 2)
+    np.testing.assert_allclose(history.weighted["a"], means["a"])
+    np.testing.assert_allclose(history.shares["b"], shares["b"])
+    assert np.isnan(history.shares["b"][18:]).all()
+    np.testing.assert_allclose(history.step, np.arange(30) * N_PER_EPOCH + (N_PER_EPOCH - 1) / 2)
 
 
 def test_the_evolution_is_thinned(recorded):
     path, table = recorded
-    course = evolution(path, max_bins=8)
-    assert len(course.epoch) <= 9  # the start of a stage begins another one
-    assert set(np.diff(course.stage)) == {0, 1}
+    history = evolution(path, max_bins=8)
+    assert len(history.epoch) <= 9  # the start of a stage begins another one
+    assert set(np.diff(history.stage)) == {0, 1}
     # Bins of four epochs; the change of stage cuts one in two.
-    np.testing.assert_allclose(course.epoch, [1.5, 5.5, 9.5, 13.5, 16.5, 18.5, 21.5, 25.5, 28.5])
+    np.testing.assert_allclose(history.epoch, [1.5, 5.5, 9.5, 13.5, 16.5, 18.5, 21.5, 25.5, 28.5])
     first = table[table["epoch"] < 4]
-    assert course.weighted["a"][0] == pytest.approx((first["raw.a"] * first["weight.a"]).mean())
+    assert history.weighted["a"][0] == pytest.approx((first["raw.a"] * first["weight.a"]).mean())
 
 
 def test_a_short_run_is_resolved_within_its_epochs(tmp_path):
     path = tmp_path / "breakdown.parquet"
     table = make_table(2, np.zeros(2, dtype=int))
     table.to_parquet(path)
-    course = evolution(path)
-    assert len(course.epoch) == 60
-    assert (np.diff(course.epoch) > 0).all()
-    assert 0 <= course.epoch[0] < 0.05
-    assert 1.95 < course.epoch[-1] < 2
+    history = evolution(path)
+    assert len(history.epoch) == 60
+    assert (np.diff(history.epoch) > 0).all()
+    assert 0 <= history.epoch[0] < 0.05
+    assert 1.95 < history.epoch[-1] < 2
     weighted = table["raw.a"] * table["weight.a"]
-    assert course.weighted["a"][0] == pytest.approx(weighted[:2].mean())
+    assert history.weighted["a"][0] == pytest.approx(weighted[:2].mean())
 
 
 def test_a_run_that_has_no_rows_yet(tmp_path):

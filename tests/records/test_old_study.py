@@ -13,6 +13,7 @@ from sweep.report.comparison.comparison import compare
 from sweep.report.comparison.importance import search_space
 from sweep.report.comparison.sources import read_sources
 from sweep.report.confirmation import read_confirmation
+from sweep.report.confirmation_text import confirmation_sentences
 
 OLD = Path(__file__).parent / "data" / "study_0_1"
 
@@ -45,7 +46,7 @@ def test_its_search_space_is_asked_of_optuna(old):
 def test_its_confirmation(old):
     found = read_confirmation(sweep.load_study(old))
     assert [candidate.number for candidate in found.others] == [2]
-    assert found.sentences
+    assert confirmation_sentences(found)
 
 
 def test_its_page_and_its_weights(old, tmp_path, capsys):

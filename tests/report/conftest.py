@@ -48,11 +48,13 @@ def numbers():
 def train_again(tmp_path):
     """Write trainings of a trial of the study ``mine`` with other seeds, by their scores."""
 
-    def make(number, scores):
+    def make(number, scores, **errors):
         source = tmp_path / "mine" / "trials" / f"{number:04d}" / "trial.json"
         for seed, score in enumerate(scores, start=1):
             content = json.loads(source.read_text())
-            metrics = {split: {"score": score, "rmse_forces": score} for split in ("valid", "test")}
+            measured = {"score": score, "rmse_forces": score}
+            measured |= {name: values[seed - 1] for name, values in errors.items()}
+            metrics = {"valid": measured, "test": measured}
             content |= {"seed": seed, "score": score, "metrics": metrics}
             target = tmp_path / "mine" / "confirm" / f"{number:04d}-seed{seed}"
             target.mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,24 @@ def test_the_test_set(study, test_score, level, numbers):
         assert numbers(advice.text)[:4] == [1, 2, 3, 0.52]
 
 
+def test_the_test_set_of_several_objectives(study, said):
+    """The score decides nothing there."""
+    both = {
+        "objective": {"metrics": ["energy"], "statistic": "rmse", "minimize": ["energy", "forces"]}
+    }
+    values = [(0.4, 0.1), (0.1, 0.4), (0.15, 0.15)]
+    trials = [({}, {"energy": e, "forces": f}, dict(both)) for e, f in values]
+    (advice,) = advice_errors.test_set(study(*trials))
+    assert (advice.level, "no trial beats trial 2" in advice.text) == ("hint", True)
+    valid = {"score": 0.1, "rmse_energy": 0.15, "rmse_forces": 0.15}
+    trials[2][2]["metrics"] = {"valid": valid, "test": {"rmse_energy": 0.5, "rmse_forces": 0.5}}
+    (advice,) = advice_errors.test_set(study(*trials))
+    assert advice.level == "caution"
+    assert "trial 0 (the default weights) and trial 1 beat trial 2 in all" in advice.text
+    for rule in (advice_errors.close_call, advice_errors.balanced_weights):
+        assert said(rule, study(*trials)) == []
+
+
 def test_a_close_call(study, said):
     c = study(({}, {"forces": 0.1}), ({}, {"forces": 0.101}), ({}, {"forces": 0.12}))
     (text,) = said(advice_errors.close_call, c)

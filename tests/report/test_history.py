@@ -1,4 +1,4 @@
-"""The course of chosen trials: shares, gradients, conflicts."""
+"""The history of chosen trials: shares, gradients, conflicts."""
 
 import numpy as np
 import pandas as pd

@@ -138,7 +138,7 @@ def test_the_figures_hold_the_numbers_of_the_files(page, big_study):
         for term, value in zip(heat["x"], row, strict=True):
             assert value == (pytest.approx(shares[term]) if term in shares else None)
     data = pd.read_parquet(big_study / "trials/0000/breakdown.parquet")  # the first chosen one
-    for trace in figures["s0-course-0"]["data"]:  # of few epochs: every step is a point
+    for trace in figures["s0-history-0"]["data"]:  # of few epochs: every step is a point
         values = data[f"raw.{trace['name']}"] * data[f"weight.{trace['name']}"] / data["total"]
         assert trace["y"] == pytest.approx(values.fillna(0.0).tolist())
         assert [math.floor(x) for x in trace["x"]] == data["epoch"].tolist()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 from sweep.numbers import change, joined, number, percent, sentence, signed
-from sweep.report.advice.answer import contradictions
 from sweep.report.advice.base import NOTICEABLE, Advice, subject
+from sweep.report.advice.headline import contradictions
 from sweep.report.comparison.comparison import Comparison
-from sweep.report.comparison.trial_table import metric_keys
-from sweep.report.names import metric_of
+from sweep.report.names import Metric, metric_of
 
 __all__ = ["balanced_weights", "beyond_spread", "close_call", "test_set", "worse_metrics"]
 
@@ -21,39 +20,51 @@ def worse_metrics(c: Comparison) -> list[Advice]:
     """What the best trial does worse than the baseline, and which trial near it does not."""
     if c.best is None or c.source.baseline is None:
         return []
-    label = c.source.label(c.best)
-    row, base = c.rows[label], c.rows[c.source.label(c.source.baseline)]
+    tests = {row.metric.key: row.change(c.best_role) for row in c.answer if row.split == "test"}
+    found = []
+    for row in c.answer:
+        metric, loss = row.metric, row.change(c.best_role)
+        if row.split != "valid" or metric.key == "score" or loss is None or loss <= NOTICEABLE:
+            continue
+        own, base = row.measures[c.best_role], row.measures[c.baseline_role]
+        assert own is not None
+        assert base is not None  # there is a change
+        on_test = tests.get(metric.key)
+        test = "" if on_test is None else f"; {change(on_test)} on the test set"
+        verb = "get" if metric.title.endswith("s") else "gets"
+        what = "best weights" if c.best_role == "best" else "weights at the knee"
+        text = (
+            f"{sentence(metric.title)} {verb} worse by {percent(loss)} with the {what} "
+            f"({own.number} instead of {base.number} {metric.unit} on validation{test})."
+        )
+        found.append(Advice("worse_metrics", "caution", text + _alternative(c, metric)))
+    return found
+
+
+def _alternative(c: Comparison, metric: Metric) -> str:
+    """A trial near the best that has a smaller error; on a front, the front itself tells."""
+    if c.front is not None or c.best is None:
+        return ""
+    label, column = c.source.label(c.best), f"valid.{metric.key}"
     score = c.value(label, "valid.score")
     limit = score * (1 + _AFFORDABLE)
-    near = [str(one) for one in c.ranked.index if c.value(one, "valid.score") <= limit]
-    found = []
-    for key in metric_keys(c.trials)[1:]:
-        column = f"valid.{key}"
-        loss = c.value(label, f"{column}.change")
-        if not loss > NOTICEABLE:
-            continue
-        metric = metric_of(key)
-        on_test = c.value(label, f"test.{key}.change")
-        test = "" if math.isnan(on_test) else f"; {change(on_test)} on the test set"
-        verb = "get" if metric.title.endswith("s") else "gets"
-        text = f"{sentence(metric.title)} {verb} worse by {percent(loss)} with the best weights "
-        text += (f"({number(row[column])} instead of {number(base[column])} {metric.unit} on "
-                 f"validation{test}).")  # fmt: skip
-        measured = [one for one in near if not math.isnan(c.value(one, column))]
-        other = min(measured, key=lambda one: c.value(one, column))
-        if c.value(other, column) < row[column] * (1 - NOTICEABLE):
-            behind = c.value(other, "valid.score") / score - 1
-            text += (
-                f" {sentence(subject(c, other))} has {number(c.value(other, column))} {metric.unit}"
-                f" ({change(c.value(other, f'{column}.change'))}) at a score {percent(behind)} "
-                f"above the best: take it if this error matters to you."
-            )
-        found.append(Advice("worse_metrics", "caution", text))
-    return found
+    near = [str(one) for one in c.ranked.index if c.value(one, "valid.score") <= limit
+            and not math.isnan(c.value(one, column))]  # fmt: skip
+    other = min(near, key=lambda one: c.value(one, column), default=label)
+    if not c.value(other, column) < c.value(label, column) * (1 - NOTICEABLE):
+        return ""
+    behind = c.value(other, "valid.score") / score - 1
+    return (
+        f" {sentence(subject(c, other))} has {number(c.value(other, column))} {metric.unit}"
+        f" ({change(c.value(other, f'{column}.change'))}) at a score {percent(behind)} "
+        f"above the best: take it if this error matters to you."
+    )
 
 
 def test_set(c: Comparison) -> list[Advice]:
     """Whether the test set, which took no part in the choice, agrees with it."""
+    if c.front is not None:
+        return _test_front(c)
     if c.best is None or "test.score" not in c.trials:
         return []
     tested = c.ranked.dropna(subset=["test.score"])
@@ -81,6 +92,28 @@ def test_set(c: Comparison) -> list[Advice]:
     return [Advice("test_set", "caution", text)]
 
 
+def _test_front(c: Comparison) -> list[Advice]:
+    """Whether the answer of several objectives is beaten in all of them on the test set."""
+    if c.best is None or c.front is None:
+        return []
+    label = c.source.label(c.best)
+    columns = [f"test.{key}" for key in c.front.minimize]
+    if not set(columns) <= set(c.trials.columns):
+        return []
+    tested = c.ranked[columns].dropna()
+    if label not in tested.index or len(tested) < 3:
+        return []
+    better = (tested < tested.loc[label]).all(axis=1)
+    name, titles = subject(c, label), joined([metric_of(key).title for key in c.front.minimize])
+    if not better.any():
+        text = f"On the test set, too, no trial beats {name} in all of {titles}."
+        return [Advice("test_set", "hint", text)]
+    others = [subject(c, one) for one in better.index[better][:3]]
+    verb = "beats" if len(others) == 1 else "beat"
+    text = f"On the test set {joined(others)} {verb} {name} in all of {titles}."
+    return [Advice("test_set", "caution", text)]
+
+
 def beyond_spread(c: Comparison) -> list[Advice]:
     """Errors of the answer that are larger than the spread of the data."""
     if c.best is None:
@@ -103,7 +136,7 @@ def beyond_spread(c: Comparison) -> list[Advice]:
 
 def close_call(c: Comparison) -> list[Advice]:
     """Whether others are so near to the best that chance may have put it first."""
-    if c.best is None or len(c.ranked) < 2 or c.confirmation is not None:
+    if c.best is None or len(c.ranked) < 2 or c.confirmation is not None or c.front is not None:
         return []
     scores = c.ranked["valid.score"]
     near = [label for label in c.ranked.index[1:] if scores[label] / scores.iloc[0] - 1 < _CLOSE]
@@ -124,7 +157,7 @@ def balanced_weights(c: Comparison) -> list[Advice]:
     """How far the gradient-balanced weights get without any search."""
     study = c.source.study
     default, balanced, best = study.default, study.balanced, study.best
-    if default is None or balanced is None or best is None:
+    if default is None or balanced is None or best is None or c.front is not None:
         return []
     scores = [trial.score or math.nan for trial in (default, balanced, best)]
     if best.folder in (default.folder, balanced.folder) or not scores[1] < scores[0]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sweep.report.advice import answer, balance, errors, search
+from sweep.report.advice import errors, headline, search, terms
 from sweep.report.advice.base import LEVELS, Advice
 from sweep.report.comparison.comparison import Comparison
 
 __all__ = ["RULES", "Advice", "advise"]
 
 RULES: tuple[Callable[[Comparison], list[Advice]], ...] = (
-    answer.gain,
-    answer.several_objectives,
-    answer.confirmed,
+    headline.gain,
+    headline.several_objectives,
+    headline.confirmed,
     errors.worse_metrics,
     errors.beyond_spread,
     errors.test_set,
@@ -27,12 +27,12 @@ RULES: tuple[Callable[[Comparison], list[Advice]], ...] = (
     search.range_of_the_best,
     search.at_the_edge,
     search.idle_weights,
-    balance.dominating_terms,
-    balance.starved_terms,
-    balance.raised_terms,
-    balance.conflicts,
-    balance.parallel_terms,
-    balance.early_gradients,
+    terms.dominating_terms,
+    terms.starved_terms,
+    terms.raised_terms,
+    terms.conflicts,
+    terms.parallel_terms,
+    terms.early_gradients,
     search.still_falling,
     search.few_trials,
     search.constraints,

@@ -14,7 +14,6 @@ from sweep.quantities import QUANTITIES
 from sweep.records import Dimension, Trial
 from sweep.records.balance import Balance
 from sweep.records.front import Front
-from sweep.report.comparison.answer import Row, answer_rows
 from sweep.report.comparison.history import (
     choose_trials,
     conflict_table,
@@ -23,6 +22,7 @@ from sweep.report.comparison.history import (
     gradient_table,
 )
 from sweep.report.comparison.importance import importances, search_space
+from sweep.report.comparison.measures import Row, answer_rows
 from sweep.report.comparison.pareto import pareto_fronts, strongest_trade_off
 from sweep.report.comparison.sources import Source
 from sweep.report.comparison.trial_table import parameter_keys, share_table, trial_table
@@ -41,7 +41,7 @@ class Comparison:
         source: The trials.
         trials: :func:`~sweep.report.comparison.trial_table.trial_table`.
         shares: :func:`~sweep.report.comparison.trial_table.share_table`.
-        chosen: Labels of the trials whose course is shown.
+        chosen: Labels of the trials whose training is shown.
         weights: The weights of the what-if, empty if there is none.
         what_if: Its results.
     """
@@ -62,6 +62,11 @@ class Comparison:
     def best_role(self) -> str:
         """What it is called: ``best`` or ``knee``."""
         return self.source.study.best_role
+
+    @property
+    def baseline_role(self) -> str:
+        """What the baseline is called in :attr:`answer`."""
+        return "default" if "default" in self.source.study.references else self.source.baseline_name
 
     @cached_property
     def asked(self) -> set[str]:
@@ -196,7 +201,7 @@ def compare(
 
     Args:
         source: The study, or single trials.
-        wanted: Labels of the trials whose course shall be shown.
+        wanted: Labels of the trials whose training shall be shown.
         weights: Weights of a what-if.
 
     Raises:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from sweep.report.comparison.answer import seeds_of
 from sweep.report.comparison.comparison import Comparison
+from sweep.report.comparison.measures import seeds_of
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.figures.explorer import scatter_table
 from sweep.report.names import SPLITS, metric_of

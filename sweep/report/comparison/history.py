@@ -24,7 +24,7 @@ _COSINES = ["trial", "epoch", "term", "other", "cosine"]
 
 
 def choose_trials(source: Source, table: pd.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
-    """Labels of the trials whose course is shown.
+    """Labels of the trials whose training is shown.
 
     Those that were asked for; else the default, the balanced and the three best trials, the worst
     complete one, and the running ones.
@@ -58,18 +58,18 @@ def evolution_table(source: Source, labels: Sequence[str], *, max_bins: int = 30
     parts = []
     for label, trial in _trials(source, labels):
         try:
-            course = evolution(trial.folder / "breakdown.parquet", max_bins=max_bins)
+            history = evolution(trial.folder / "breakdown.parquet", max_bins=max_bins)
         except DamagedRecordError:
             continue
-        if course is None:
+        if history is None:
             continue
-        shares = course.shares
-        for term, weighted in course.weighted.items():
+        shares = history.shares
+        for term, weighted in history.weighted.items():
             parts.append(
                 pd.DataFrame(
                     {
-                        "trial": label, "epoch": course.epoch, "step": course.step,
-                        "stage": course.stage, "term": term, "weighted": weighted,
+                        "trial": label, "epoch": history.epoch, "step": history.step,
+                        "stage": history.stage, "term": term, "weighted": weighted,
                         "share": shares[term],
                     }
                 )

@@ -74,9 +74,9 @@ def read_sources(folders: Sequence[Path]) -> list[Source]:
     unique = list(dict.fromkeys(folder.resolve() for folder in folders))
     studies = [folder for folder in unique if is_study(folder)]
     single = [folder for folder in unique if folder not in studies]
-    for given, folder in zip(folders, [folder.resolve() for folder in folders], strict=True):
+    for path, folder in zip(folders, [folder.resolve() for folder in folders], strict=True):
         if folder in single and not (folder / "trial.json").exists():
-            raise InputError(not_found(given))
+            raise InputError(not_found(path))
     sources = [
         study_source(Study.read(folder, name))
         for folder, name in zip(studies, distinct_names(studies), strict=True)

@@ -37,6 +37,7 @@ def trial_table(source: Source) -> pd.DataFrame:
         return pd.DataFrame(columns=["label", "number", "role", "state", "rank"]).set_index("label")
     table = frame.drop(columns=[c for c in frame if str(c).startswith(("weight.", "share."))
                                 or c == "score"])  # fmt: skip
+    table.attrs = {}  # the units there are those of the records
     table = table.assign(label=[source.label(trial) for trial in source.study])
     for name in (c for c in map(str, table.columns) if c.split(".")[0] in SPLITS):
         table[name] = table[name].astype(float) * metric_of(name.partition(".")[2]).factor

@@ -14,8 +14,8 @@ from sweep.report.comparison.comparison import Comparison
 from sweep.report.names import SPLITS, metric_of
 
 __all__ = [
-    "Bars", "Changes", "Course", "Grid", "caption", "changes", "conflict_grid", "course",
-    "gradient_bars", "importance_grid", "share_grids", "what_if_bars",
+    "Bars", "Changes", "Grid", "ShareHistory", "caption", "changes", "conflict_grid",
+    "gradient_bars", "importance_grid", "share_grids", "share_history", "what_if_bars",
 ]  # fmt: skip
 
 
@@ -54,7 +54,7 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Course:
+class ShareHistory:
     """Shares of one trial over its training.
 
     Attributes:
@@ -172,7 +172,7 @@ def importance_grid(c: Comparison) -> Grid | None:
     )  # fmt: skip
 
 
-def course(c: Comparison, label: str) -> Course | None:
+def share_history(c: Comparison, label: str) -> ShareHistory | None:
     """Shares of one trial over its training; 0 where its loss lacks a term."""
     rows = c.evolution[c.evolution["trial"] == label]
     if rows.empty:
@@ -180,7 +180,7 @@ def course(c: Comparison, label: str) -> Course | None:
     wide = rows.pivot(index="epoch", columns="term", values="share").fillna(0.0)
     terms = list(dict.fromkeys(rows["term"]))
     starts = rows.groupby("stage")["epoch"].min().iloc[1:]
-    return Course(
+    return ShareHistory(
         _name(c, label),
         [float(epoch) for epoch in wide.index],
         {str(term): [float(value) for value in wide[term]] for term in terms},

@@ -1,4 +1,4 @@
-"""The page's bars and courses: changes of errors, shares of loss and gradients."""
+"""The page's bars and histories: changes of errors, shares of loss and gradients."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 
 from sweep.numbers import change
 from sweep.report.comparison.comparison import Comparison
-from sweep.report.figures.data import Bars, changes, course
+from sweep.report.figures.data import Bars, changes
+from sweep.report.figures.data import share_history as history_of
 from sweep.report.figures.palette import ROLE_COLOURS, term_styles
 from sweep.report.figures.plots_base import Spec, as_json, axis, make_layout, plain, vertical
 
-__all__ = ["change_bars", "share_course", "stacked_bars"]
+__all__ = ["change_bars", "share_history", "stacked_bars"]
 
 
 def change_bars(c: Comparison) -> Spec | None:
@@ -44,9 +45,9 @@ def change_bars(c: Comparison) -> Spec | None:
     return {"data": data, "layout": layout}
 
 
-def share_course(c: Comparison, label: str) -> Spec | None:
+def share_history(c: Comparison, label: str) -> Spec | None:
     """Shares of one trial over its training, stacked."""
-    found = course(c, label)
+    found = history_of(c, label)
     if found is None:
         return None
     styles = term_styles([*c.terms, *(term for term in found.shares if term not in c.terms)])

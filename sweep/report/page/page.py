@@ -26,7 +26,7 @@ from sweep.report.figures.data import gradient_bars, what_if_bars
 from sweep.report.figures.explorer import explorer
 from sweep.report.figures.palette import TermStyle, term_styles
 from sweep.report.page.tables import (
-    Table,
+    PageTable,
     answer_table,
     balance_table,
     error_table,
@@ -58,9 +58,9 @@ class _Study:
     block: str | None
     score_note: str
     advice: list[Advice]
-    answer: Table | None
-    errors: Table
-    balance: Table
+    answer: PageTable | None
+    errors: PageTable
+    balance: PageTable
     styles: dict[str, TermStyle]
     figures: dict[str, list[_Figure]]
     has_pareto: bool
@@ -133,7 +133,7 @@ def _study(key: str, c: Comparison, prefix: str) -> tuple[_Study, dict[str, Any]
     figures = {
         "change": [("", "change", plots.change_bars(c))],
         "shares": [("", "shares", plots_maps.share_map(c))],
-        "course": [(label, "evolution", plots.share_course(c, label)) for label in c.chosen],
+        "history": [(label, "evolution", plots.share_history(c, label)) for label in c.chosen],
         "gradients": [("", "gradients", plots.stacked_bars(gradient_bars(c)))],
         "conflicts": [
             (label, "conflicts", plots_maps.conflict_matrix(c, label)) for label in c.chosen

@@ -10,12 +10,20 @@ from typing import Any
 import pandas as pd
 
 from sweep.numbers import change, count, number, percent
-from sweep.report.comparison.answer import Measure, seeds_of
 from sweep.report.comparison.comparison import Comparison
+from sweep.report.comparison.measures import Measure, seeds_of
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import SPLITS, metric_of
 
-__all__ = ["Cell", "Column", "Table", "answer_table", "balance_table", "error_table", "study_table"]
+__all__ = [
+    "Cell",
+    "Column",
+    "PageTable",
+    "answer_table",
+    "balance_table",
+    "error_table",
+    "study_table",
+]
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table of the page.
 
     Attributes:
@@ -67,21 +75,21 @@ class Table:
 _MAX_TONE = 0.005  # a change below half a percent is neither good nor bad
 
 
-def answer_table(c: Comparison) -> Table | None:
+def answer_table(c: Comparison) -> PageTable | None:
     """Errors of the baseline, the balanced and the best weights, each metric and split a row."""
     if not c.answer:
         return None
     columns = [Column("", is_number=False), Column("data", is_number=False)]
     for role, trial in c.shown.items():
         n_seeds = seeds_of(trial, c.confirmation)
-        seeds = f", mean of {count(n_seeds, 'other seed')}" if n_seeds else ""
+        seeds = f", {count(n_seeds, 'seed')}" if n_seeds else ""
         columns.append(Column(role, f"{c.source.sentence_name(trial)}{seeds}"))
     rows = []
     for row in c.answer:
         cells = [_measured(row.measures[role]) for role in c.shown]
         title = SPLITS[row.split]
         rows.append([Cell(row.metric.with_unit, row.metric.title), Cell(title, title), *cells])
-    return Table("Errors of the weights that matter", columns, rows)
+    return PageTable("Errors of the weights that matter", columns, rows)
 
 
 def _measured(measure: Measure | None) -> Cell:
@@ -90,7 +98,7 @@ def _measured(measure: Measure | None) -> Cell:
     return _with_change(measure.number, measure.value, measure.change)
 
 
-def error_table(c: Comparison) -> Table:
+def error_table(c: Comparison) -> PageTable:
     """All trials with their errors."""
     keys = [
         (split, key)
@@ -113,10 +121,10 @@ def error_table(c: Comparison) -> Table:
         cells += [_number(seconds, digits=3),
                   Cell(_shortened(reason), reason, title=reason)]  # fmt: skip
         rows.append(cells)
-    return _without_empty(Table("Errors of all trials", columns, rows, _row_classes(c)))
+    return _without_empty(PageTable("Errors of all trials", columns, rows, _row_classes(c)))
 
 
-def balance_table(c: Comparison) -> Table:
+def balance_table(c: Comparison) -> PageTable:
     """All trials with their weights and the balance in the last epoch."""
     columns = [Column("trial", is_number=c.source.is_study), Column("rank"), Column("score")]
     columns += [Column(name) for name in c.parameters.values()]
@@ -152,10 +160,10 @@ def balance_table(c: Comparison) -> Table:
     caption = "Searched values, and the balance in the last epoch" if c.parameters else (
         "Balance in the last epoch"
     )  # fmt: skip
-    return _without_empty(Table(caption, columns, rows, _row_classes(c)))
+    return _without_empty(PageTable(caption, columns, rows, _row_classes(c)))
 
 
-def study_table(comparisons: Sequence[Comparison]) -> Table:
+def study_table(comparisons: Sequence[Comparison]) -> PageTable:
     """The best trial of every study."""
     keys = list(dict.fromkeys(k for c in comparisons for k in metric_keys(c.trials)))
     columns = [
@@ -172,7 +180,7 @@ def study_table(comparisons: Sequence[Comparison]) -> Table:
                  Cell(label or "none", label or "")]  # fmt: skip
         cells += [Cell("") if label is None else _measure(c, label, f"valid.{key}") for key in keys]
         rows.append(cells)
-    return Table("The best of every study; changes against its own baseline", columns, rows)
+    return PageTable("The best of every study; changes against its own baseline", columns, rows)
 
 
 def _head(c: Comparison, label: str) -> list[Cell]:
@@ -233,11 +241,11 @@ def _row_classes(c: Comparison) -> list[str]:
     ]
 
 
-def _without_empty(table: Table) -> Table:
+def _without_empty(table: PageTable) -> PageTable:
     """The table without columns that no row fills."""
     keep = [i for i in range(len(table.columns))
             if not table.rows or any(row[i].text for row in table.rows)]  # fmt: skip
-    return Table(
+    return PageTable(
         table.caption,
         [table.columns[i] for i in keep],
         [[row[i] for i in keep] for row in table.rows],

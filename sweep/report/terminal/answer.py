@@ -15,16 +15,17 @@ from sweep.errors import DamagedRecordError
 from sweep.numbers import count, percent, sentence
 from sweep.records import Study, Trial
 from sweep.records.weights_file import loss_block
-from sweep.report.advice.answer import gain
-from sweep.report.comparison.answer import Row, answer_rows, seeds_of
+from sweep.report.advice.headline import gain
 from sweep.report.comparison.comparison import compare
+from sweep.report.comparison.measures import Row, answer_rows, seeds_of
 from sweep.report.comparison.sources import study_source
-from sweep.report.confirmation import Confirmation
+from sweep.report.confirmation import Candidate, Confirmation
+from sweep.report.confirmation_text import confirmation_gain, confirmation_sentences
 from sweep.report.constraints import constraint_sentence
 from sweep.report.names import SPLITS
 from sweep.report.terminal.front import front_table
 
-__all__ = ["error_table", "print_study", "print_trial"]
+__all__ = ["print_confirmation", "print_study", "print_trial"]
 
 
 def print_study(study: Study, confirmation: Confirmation | None = None) -> None:
@@ -41,7 +42,7 @@ def print_study(study: Study, confirmation: Confirmation | None = None) -> None:
     for reason in study.unreadable.values():
         console.print(plain(f"left out: {reason}"))
     if study.references:
-        console.print(error_table(study.references, study.default, confirmation))
+        console.print(_errors(study.references, study.default, confirmation))
         console.print(_balance(study.references))
         if study.front is not None:
             console.print(front_table(study, study.front))
@@ -79,7 +80,7 @@ def print_trial(folder: Path) -> None:
         console.print(plain(f"nothing was recorded in {folder}"))
         return
     if trial.errors("valid"):
-        console.print(error_table({"this training": trial}, None))
+        console.print(_errors({"this training": trial}, None))
     if trial.balance is not None:
         console.print(_balance({"this training": trial}))
     console.print(plain(f"everything lies in {folder}"))
@@ -93,7 +94,7 @@ def _print_block(console: Console, best: Trial, role: str) -> None:
     console.print()
 
 
-def error_table(
+def _errors(
     trials: Mapping[str, Trial], baseline: Trial | None, confirmation: Confirmation | None = None
 ) -> Table:
     """Score and errors of some trials on both data sets, and their changes.
@@ -108,7 +109,7 @@ def error_table(
     headings = ["quantity", "unit", "data"]
     for role, trial in trials.items():
         n_seeds = seeds_of(trial, confirmation)
-        seeds = "" if not n_seeds else f"\nmean of {count(n_seeds, 'other seed')}"
+        seeds = "" if not n_seeds else f"\nmean of {count(n_seeds, 'seed')}"
         headings.append(f"{role}\ntrial {trial.number}{seeds}")
     rows = answer_rows(trials, baseline, confirmation)
     return make_table(title, headings, _error_cells(rows, list(trials)), align="lll")
@@ -150,3 +151,27 @@ def _balance(trials: Mapping[str, Trial]) -> Table:
     return make_table(
         "term balance in the last epoch: weight and share of the loss", ["term", *headings], rows
     )
+
+
+def print_confirmation(confirmation: Confirmation) -> None:
+    """Print means and spreads over the seeds, and what they mean."""
+    console = make_console()
+    trained = {_name(confirmation, c): c.complete[0] for c in confirmation.candidates if c.complete}
+    default = confirmation.default
+    baseline = default.complete[0] if default is not None and default.complete else None
+    if trained:
+        console.print(plain("\ntrained again with other seeds, mean ± standard deviation:"))
+        console.print(_errors(trained, baseline, confirmation))
+    told = confirmation_sentences(confirmation)
+    # The first one is the headline of the study, printed before.
+    for text in told[1:] if confirmation.is_of_best and confirmation_gain(confirmation) else told:
+        console.print(plain(f"{sentence(text)}."))
+    console.print(plain(f"  confirmation.json  all numbers, in {confirmation.folder}"))
+
+
+def _name(confirmation: Confirmation, candidate: Candidate) -> str:
+    role = (None if candidate.found is None else candidate.found.role) or ""
+    if confirmation.others[:1] == [candidate]:
+        best = confirmation.best_role if confirmation.is_of_best else "best"
+        role = f"{role} and {best}" if role else best
+    return role or f"candidate {candidate.number}"

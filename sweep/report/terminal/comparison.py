@@ -14,7 +14,7 @@ from rich.table import Table
 from sweep.console import make_table, plain
 from sweep.numbers import number, percent, with_change
 from sweep.records.weights_file import loss_block
-from sweep.report.advice.answer import gain
+from sweep.report.advice.headline import gain
 from sweep.report.advice.rules import advise
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys

@@ -6,6 +6,7 @@ from sweep.numbers import change, count, joined, number, sentence
 from sweep.records import Trial
 from sweep.report.advice.base import NOTICEABLE, Advice
 from sweep.report.comparison.comparison import Comparison
+from sweep.report.confirmation_text import confirmation_gain, confirmation_sentences
 from sweep.report.constraints import blocked_sentence
 from sweep.report.names import SPLITS, metric_of
 
@@ -75,11 +76,7 @@ def _nothing_better(c: Comparison, score: str) -> str:
 def _confirmed_gain(c: Comparison) -> str | None:
     """The gain over several seeds, if the answer was trained again."""
     found = c.confirmation
-    if found is None or c.best is None or not found.others or found.default is None:
-        return None
-    if found.others[0].number != c.best.number:
-        return None
-    return found.gain
+    return confirmation_gain(found) if found is not None and found.is_of_best else None
 
 
 def _score_changes(c: Comparison) -> str:
@@ -172,7 +169,7 @@ def confirmed(c: Comparison) -> list[Advice]:
     """What trainings with other seeds say beside the headline."""
     if c.confirmation is None:
         return []
-    told = c.confirmation.sentences
+    told = confirmation_sentences(c.confirmation)
     if _confirmed_gain(c) is not None:
         told = told[1:]
     return [

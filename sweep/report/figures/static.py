@@ -17,14 +17,14 @@ from sweep.report.figures.data import (
     Bars,
     Grid,
     conflict_grid,
-    course,
     gradient_bars,
     importance_grid,
     share_grids,
+    share_history,
     what_if_bars,
 )
 from sweep.report.figures.palette import DIVERGING, SEQUENTIAL, term_styles
-from sweep.report.figures.paper_points import WIDTH, draw_pareto, draw_scatter, make_figure
+from sweep.report.figures.static_points import WIDTH, draw_pareto, draw_scatter, make_figure
 
 __all__ = ["draw_figures"]
 
@@ -105,15 +105,15 @@ def _shares(c: Comparison) -> Any:
 
 
 def _evolution(c: Comparison) -> Any:
-    courses = [found for label in c.chosen if (found := course(c, label)) is not None]
-    if not courses:
+    histories = [found for label in c.chosen if (found := share_history(c, label)) is not None]
+    if not histories:
         return None
-    n_columns = min(3, len(courses))
-    n_rows = math.ceil(len(courses) / 3)
+    n_columns = min(3, len(histories))
+    n_rows = math.ceil(len(histories) / 3)
     figure, axes = make_figure(WIDTH, 0.5 + 1.8 * n_rows, n_rows, n_columns, sharey=True)
     styles = term_styles(list(dict.fromkeys([*c.terms, *c.evolution["term"]])))
     handles: dict[str, Any] = {}
-    for one, panel in zip(courses, axes, strict=False):
+    for one, panel in zip(histories, axes, strict=False):
         areas = panel.stackplot(
             one.epochs, *one.shares.values(), colors=[styles[t].colour for t in one.shares]
         )
@@ -124,7 +124,7 @@ def _evolution(c: Comparison) -> Any:
             panel.axvline(epoch, color="black", linewidth=0.8, linestyle=":")
         panel.set(title=one.title, xlabel="epoch", ylim=(0, 1))
         panel.margins(x=0)
-    for panel in axes[len(courses) :]:
+    for panel in axes[len(histories) :]:
         panel.set_visible(False)
     for panel in axes[::n_columns]:
         panel.set_ylabel("share of the loss")

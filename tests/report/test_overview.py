@@ -7,7 +7,7 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from sweep.records import Study
-from sweep.report.figures.answer import draw_comparison
+from sweep.report.figures.overview import draw_comparison
 from sweep.report.figures.palette import COLOURS
 
 

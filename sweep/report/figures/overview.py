@@ -9,7 +9,7 @@ import numpy as np
 
 from sweep.files import replacing
 from sweep.records import State, Study, Trial
-from sweep.report.comparison.answer import answer_rows, seeds_of
+from sweep.report.comparison.measures import answer_rows, seeds_of
 from sweep.report.confirmation import Confirmation
 from sweep.report.figures.palette import ROLE_COLOURS, term_styles
 from sweep.report.names import SPLITS

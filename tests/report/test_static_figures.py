@@ -4,7 +4,7 @@ import pytest
 
 from sweep.report.comparison.comparison import compare
 from sweep.report.comparison.sources import read_sources
-from sweep.report.figures.paper import draw_figures
+from sweep.report.figures.static import draw_figures
 
 FIGURES = {
     "shares", "evolution", "gradients", "conflicts", "importance", "scatter", "pareto", "what_if",
