@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 __all__ = ["read_json", "replacing", "sync", "write_json", "write_text"]
+
+_SUFFIX = ".tmp"
+_LEFT_SECONDS = 3600.0  # longer than any file takes to be written
 
 
 @contextmanager
@@ -17,16 +21,27 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path that takes the place of ``path`` when the block ends well.
 
     Both the content and the new name are on the disk then: what a database is told afterwards must
-    not outlive what it tells of.
+    not outlive what it tells of. Several processes may write the same file; the last one stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One process writes a given file at a time (the trial's lock), so the name can be fixed and a
-    # killed writer leaves no growing pile.
-    temporary = path.with_name(path.name + ".tmp")
-    yield temporary
-    sync(temporary)
-    os.replace(temporary, path)
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_SUFFIX}")
+    try:
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     sync(path.parent)
+    _remove_left(path)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what killed writers of a file left; by the file system's clock, not by this node's."""
+    names = [name for name in os.listdir(path.parent) if name.endswith(_SUFFIX)]
+    for left in (path.with_name(name) for name in names if name.startswith(f"{path.name}.")):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime - left.stat().st_mtime > _LEFT_SECONDS:
+                left.unlink()
 
 
 def sync(path: Path) -> None:

@@ -11,6 +11,8 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from sweep.files import write_text
+
 __all__ = ["hydra_job"]
 
 _BOOLEANS = {
@@ -47,12 +49,11 @@ def hydra_job(cfg: DictConfig) -> Iterator[DictConfig]:
     try:
         if hydra.output_subdir is not None:
             records = folder / hydra.output_subdir
-            records.mkdir(parents=True, exist_ok=True)
             for name, content in (
                 ("config", cfg), ("hydra", HydraConfig.instance().cfg),
                 ("overrides", hydra.overrides.task),
             ):  # fmt: skip
-                (records / f"{name}.yaml").write_text(_to_yaml(content), encoding="utf-8")
+                write_text(records / f"{name}.yaml", _to_yaml(content))
         yield cfg
     finally:
         HydraConfig.instance().cfg = outer

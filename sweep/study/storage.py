@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import InputError
-from sweep.locks import FileLock, locked
+from sweep.locks import locked
 from sweep.search.samplers import is_walked
 from sweep.search.space import SearchSpace
+from sweep.study.journal_file import JournalFile
 
 __all__ = ["EXHAUSTED", "JOURNAL", "open_journal", "open_storage", "open_study"]
 
@@ -86,13 +86,8 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
 
 
 def open_journal(path: Path) -> JournalStorage:
-    """Open or create a journal; a line torn by a crash is cut off before the next is written.
-
-    Optuna's own journal locks outlive a killed holder by 30 s; ours do not.
-    """
-    # The base class of Optuna's locks is private; what it asks for is acquire and release.
-    lock: Any = _JournalLock(path)
-    return Journal(JournalFileBackend(str(path), lock_obj=lock))
+    """Open or create a journal; see :class:`sweep.study.journal_file.JournalFile`."""
+    return Journal(JournalFile(path))
 
 
 class Journal(JournalStorage):
@@ -149,35 +144,3 @@ class _Ended:
         if wanted not in self._chosen:
             self._chosen[wanted] = [trial for trial in self._all if trial.state in wanted]
         return self._chosen[wanted]
-
-
-class _JournalLock(FileLock):
-    """The lock under which Optuna appends to a journal, first cutting off a torn last line.
-
-    Such a line is left by a crash or a full disk; it would swallow the next record and make the
-    journal unreadable from then on.
-    """
-
-    def __init__(self, journal: Path) -> None:
-        super().__init__(journal.with_suffix(".lock"))
-        self._journal = journal
-
-    def acquire(self, *, blocking: bool = True) -> bool:
-        """Take the lock and repair the journal."""
-        taken = super().acquire(blocking=blocking)
-        if taken:
-            _repair(self._journal)
-        return taken
-
-
-def _repair(path: Path) -> None:
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        if not size:
-            return
-        file.seek(size - 1)
-        if file.read(1) != b"\n":
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from sweep.errors import DamagedRecordError
 from sweep.files import replacing
 
-__all__ = ["load", "save"]
+__all__ = ["load", "restoring", "save"]
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -33,9 +34,32 @@ def load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any] | Non
     if not path.exists():
         return None
     file = io.BytesIO(path.read_bytes())  # a disk that cannot be read is no damaged file
-    try:
+    with restoring(path):
         # Named explicitly: importing mace sets an environment variable that changes the default.
-        content: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise DamagedRecordError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
+        content = torch.load(file, map_location=device, weights_only=True)
+        if not isinstance(content, dict):
+            raise TypeError(f"holds a {type(content).__name__}, expected a mapping")
     return content
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """A block that puts the content of a file into place: whatever it raises is the file's damage.
+
+    Torch, pickle and the optimisers raise exceptions of any kind at what they did not write.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DamagedRecordError: in place of what was raised; not if the memory of a GPU is full.
+    """
+    try:
+        yield
+    except (DamagedRecordError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, KeyError):
+            reason = f"lacks {reason}"
+        raise DamagedRecordError(f"{path}: damaged ({reason})") from error

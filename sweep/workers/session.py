@@ -32,7 +32,7 @@ class WorkerStatus:
         job: Its Slurm job, if it has one.
         is_alive: Whether it is at work. Of a worker on this node the kernel tells; one on another
             node is taken for dead when its heartbeat has stopped for long.
-        silent_seconds: Since its last heartbeat, by this node's clock.
+        silent_seconds: Since a heartbeat of it was last seen, by this node's clock.
     """
 
     index: int
@@ -60,6 +60,7 @@ class Session:
         self.folder = folder
         self.detached = detached
         self._lock = FileLock(folder / "sweep.lock")
+        self._seen: dict[Path, tuple[int, float]] = {}  # last heartbeats, and when they were new
 
     @classmethod
     def create(cls, study_folder: Path, *, detached: bool) -> Session:
@@ -134,7 +135,7 @@ class Session:
         statuses = []
         for path in sorted(self.folder.glob("*/status.json")):
             index, content = int(path.parent.name), read_json(path)
-            silent = time.time() - path.stat().st_mtime
+            silent = self._silent_seconds(path)
             if content["state"] in _OVER:
                 is_alive = False
             elif content["node"] == node():
@@ -147,6 +148,18 @@ class Session:
                 )
             )
         return statuses
+
+    def _silent_seconds(self, path: Path) -> float:
+        """How long a file has not been touched, by looking again and again.
+
+        Its time is that of another node's clock, which may be wrong: only that it changes counts.
+        """
+        beat = path.stat().st_mtime_ns
+        last, since = self._seen.get(path, (None, 0.0))
+        if beat != last:
+            since = time.monotonic()
+            self._seen[path] = (beat, since)
+        return time.monotonic() - since
 
     def preflight(self) -> str | None:
         """What a worker's check of the terms found; None if none has made it yet."""

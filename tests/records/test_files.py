@@ -1,6 +1,8 @@
 """A reader sees the old file or the new one, never half of one."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -33,6 +35,32 @@ def test_an_error_leaves_the_old_file(tmp_path):
     write_text(path, "new")  # what a killed writer left does not stand in the way
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_many_may_write_the_same_file(tmp_path):
+    """Two reports of one study at once: neither ends over the other's file."""
+    path = tmp_path / "index.html"
+    texts = [f"{letter}" * 100_000 for letter in "abcd"]
+
+    def write(text):
+        for _ in range(30):
+            write_text(path, text)
+            assert path.read_text() in texts
+
+    with ThreadPoolExecutor(len(texts)) as pool:
+        list(pool.map(write, texts))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_writers_left_is_removed(tmp_path):
+    path = tmp_path / "a.txt"
+    old, new, other = (tmp_path / f"{name}.tmp" for name in ("a.txt.1", "a.txt.2", "b.txt.1"))
+    for left in (old, new, other):
+        left.touch()
+    for left in (old, other):
+        os.utime(left, (1, 1))
+    write_text(path, "a")
+    assert set(tmp_path.iterdir()) == {path, new, other}
 
 
 def test_json_round_trip_with_numbers_that_are_not_finite(tmp_path):

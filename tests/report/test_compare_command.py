@@ -39,6 +39,19 @@ def test_it_prints_and_writes(study, capsys):
     ).read_text(encoding="utf-8")
 
 
+def test_two_at_once_write_one_page(study):
+    command = [sys.executable, "-m", "sweep.compare", "mine", "--figures", "svg"]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    for process in both:
+        out, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0, out
+    assert not list((study / "report").rglob("*.tmp"))
+    assert "</html>" in (study / "report" / "index.html").read_text(encoding="utf-8")
+
+
 def test_the_report_is_no_trial_of_the_next_report(study, capsys):
     for _ in range(2):
         assert main(["mine"]) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import run_job, setup_globals
 from hydra.types import HydraContext
@@ -59,3 +60,29 @@ def test_a_job_is_recorded_as_by_hydra(tmp_path, monkeypatch, load_config):
     assert theirs["overrides.yaml"][: len(TEXTS)] == TEXTS
     assert set(theirs) == {"config.yaml", "hydra.yaml", "overrides.yaml"}
     assert HydraConfig.instance().cfg is None
+
+
+def test_a_job_that_is_killed_while_it_writes_leaves_whole_files(
+    tmp_path, monkeypatch, load_config
+):
+    template = load_config("+experiment=smoke", hydra=True)
+    with read_write(template), open_dict(template):
+        template.hydra.mode = "MULTIRUN"
+        template.hydra.sweep.dir = str(tmp_path)
+    space = SearchSpace.parse({"loss.esps.weight": "tag(log, interval(0.1, 10))"}, [])
+    composer = Composer(template, space, "study")
+
+    def begin(weight):
+        with hydra_job(composer.compose({"loss.esps.weight": weight}, "trials/0003", 3)):
+            pass
+
+    def killed(*_):
+        raise SystemExit
+
+    begin(2.5)
+    folder = tmp_path / "trials" / "0003" / ".hydra"
+    before = {path.name: path.read_text() for path in folder.iterdir()}
+    monkeypatch.setattr("sweep.files.os.replace", killed)
+    with pytest.raises(SystemExit):
+        begin(7.5)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == before

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
+from sweep.errors import InputError
 from sweep.locks import FileLock, locked
 from sweep.study.storage import open_journal
 
@@ -25,7 +27,11 @@ def numbers(path: Path) -> list[int]:
     return [trial.number for trial in study_at(path).get_trials()]
 
 
-@pytest.mark.parametrize("torn", [b'{"op_code": 4, "wor', b"{", b'{"a": 1}', b"\xff\xfe\x00"])
+@pytest.mark.parametrize("torn", [
+        b'{"op_code": 4, "wor', b"{", b'{"a": 1}', b"\xff\xfe\x00", b"\0" * 100_000,
+        b'{"op_code": 4, "wor\n', b'{"a": 1}\n', b"\xff\xfe\x00\n", b"\0" * 100_000 + b"\n",
+    ],
+)  # fmt: skip
 def test_a_torn_last_line_costs_nothing_else(tmp_path, torn):
     path = tmp_path / "study.journal"
     study_at(path).ask()
@@ -39,6 +45,79 @@ def test_a_torn_last_line_costs_nothing_else(tmp_path, torn):
     assert numbers(path) == [0, 1, 2]
     for line in path.read_text().splitlines():
         json.loads(line)
+
+
+def write_study(path: Path) -> None:
+    """Three trials of a study: complete, left at work, failed."""
+    study = study_at(path)
+    study.set_user_attr("definition", {"a": 1})
+    for value in (1.0, None, 2.0):
+        trial = study.ask()
+        trial.suggest_float("x", 0, 1)
+        trial.report(0.5, 0)
+        trial.set_user_attr("score", 0.5)
+        if value is not None:
+            study.tell(trial, value)
+
+
+DAMAGES = {
+    "zeros": lambda line: b"\0" * (len(line) - 1) + b"\n",
+    "half": lambda line: line[: len(line) // 2] + b"\n",
+    "no end": lambda line: line[:-2],
+    "a bit": lambda line: line.replace(b'"op_code', b'"np_code'),
+    "not UTF-8": lambda line: b"\xff" + line[1:],
+    "another program's": lambda line: b'{"op_code": "CREATE"}\n',
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_in_the_middle_is_told_and_the_rest_is_kept(tmp_path, damage):
+    """Wherever it is: no traceback, nothing written over, and trials keep their numbers."""
+    path = tmp_path / "study.journal"
+    write_study(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole = study_at(path).get_trials()
+    for number in range(1, len(lines) - 2):
+        hurt = [*lines]
+        hurt[number] = DAMAGES[damage](lines[number])
+        path.write_bytes(b"".join(hurt))
+        with pytest.raises(InputError) as caught:
+            study_at(path)
+        message = str(caught.value)
+        offset = sum(len(line) for line in lines[:number])
+        assert message.startswith(f"{path}: damaged: 1 of ")
+        assert f"at byte {offset} (line {number + 1})" in message
+        assert "rename it to study.journal and run again" in message
+        assert path.read_bytes() == b"".join(hurt)
+        path.with_name("study.journal.readable").rename(path)
+        kept = study_at(path).get_trials()
+        assert [trial.number for trial in kept] == [0, 1, 2]
+        same = [a == b or b.state == TrialState.RUNNING for a, b in zip(whole, kept, strict=True)]
+        assert sum(same) >= 2 - (damage == "no end"), number  # which joins two lines
+        study_at(path).ask()
+        assert numbers(path) == [0, 1, 2, 3]
+
+
+def test_a_journal_without_its_beginning_is_told(tmp_path):
+    path = tmp_path / "study.journal"
+    write_study(path)
+    path.write_bytes(b"\0" + path.read_bytes())
+    with pytest.raises(InputError, match=r"byte 0 \(line 1\); with its beginning the order"):
+        study_at(path)
+
+
+def test_damage_that_comes_while_it_is_open_is_told(tmp_path):
+    path = tmp_path / "study.journal"
+    study = study_at(path)
+    size = path.stat().st_size
+    other = study_at(path)
+    other.ask()
+    other.ask()
+    with path.open("rb+") as file:
+        file.seek(size)
+        file.write(b"\0")
+    with pytest.raises(InputError, match=f"at byte {size} "):
+        study.get_trials()
 
 
 def test_a_journal_that_is_only_a_torn_line(tmp_path):

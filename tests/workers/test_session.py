@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
+from sweep.workers import session as sessions
 from sweep.workers.heartbeat import Heartbeat
 from sweep.workers.session import Session
 
@@ -61,12 +63,30 @@ def test_the_sweep_hears_how_workers_fare(session, monkeypatch):
     assert (failed.index, failed.is_over, failed.error) == (0, True, "loss.esps: no label")
     assert (starting.index, starting.is_over, starting.job) == (1, False, "42")
     assert starting.silent_seconds < 60
-    os.utime(session.folder / "1" / "status.json", (time.time() - 500,) * 2)
-    assert session.statuses()[1].silent_seconds > 400
-    worker.beat(1)
-    assert session.statuses()[1].silent_seconds < 60
     worker.report(1, "ended")
     assert session.statuses()[1].is_over
+
+
+@pytest.mark.parametrize("offset", [-1e6, -300.0, 0.0, 300.0, 1e6])
+def test_the_clock_of_a_workers_node_does_not_matter(session, monkeypatch, offset):
+    """One that is late or early by minutes or days: alive while it beats, dead when it stops."""
+    now = [100.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(sessions, "time", clock)
+    worker = other_side(session)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(sessions, "node", lambda: "another node")
+        worker.report(0, "working")
+    path = session.folder / "0" / "status.json"
+    for beat in range(10):
+        os.utime(path, (time.time() + offset + beat,) * 2)
+        assert session.statuses()[0].is_alive, beat
+        now[0] += 60.0
+    assert session.statuses()[0].is_alive
+    now[0] += 70.0
+    (dead,) = session.statuses()
+    assert not dead.is_alive
+    assert dead.silent_seconds == 130.0
 
 
 def test_a_heart_beats_until_it_is_left():
