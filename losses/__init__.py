@@ -1,29 +1,39 @@
-"""The loss terms of charge-aware potentials, their weighted sum and its balance.
+"""The loss terms of charge-aware potentials, their weighted sum, its balance and its weighting.
 
-Needs nothing but torch::
+Needs nothing but torch, and that only when something is computed: what terms there are and what
+they need can be asked without it::
 
     loss = losses.WeightedLoss({"energy_per_atom": 1, "forces": {"weight": 100.0}})
     total = loss(pred=model(batch), ref=batch)
 
-A new term is one new file in this package: a function decorated with :func:`register`. Every module
-here is imported with the package.
+A new term is one new file in ``losses/terms``, or a module of one's own: a function decorated with
+:func:`register`.
 """
 
-from losses import balance
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from losses.base import LossError, Needs, Term, discover, get, names, register
-from losses.batch import Quantities
-from losses.molecules import molecule_index
 from losses.squares import Squares
-from losses.weighted import Breakdown, WeightedLoss, evaluate
+
+if TYPE_CHECKING:
+    from losses import balance
+    from losses.batch import Quantities
+    from losses.molecules import molecule_index
+    from losses.weighted import Breakdown, WeightedLoss, evaluate
+    from losses.weighting import GradientShares, LossShares, Weighting
 
 __all__ = [
     "Breakdown",
+    "GradientShares",
     "LossError",
+    "LossShares",
     "Needs",
     "Quantities",
     "Squares",
     "Term",
     "WeightedLoss",
+    "Weighting",
     "balance",
     "discover",
     "evaluate",
@@ -32,5 +42,26 @@ __all__ = [
     "names",
     "register",
 ]
+
+# Imported when they are asked for, because they import torch.
+_LATER = {
+    "Breakdown": "losses.weighted",
+    "GradientShares": "losses.weighting",
+    "LossShares": "losses.weighting",
+    "Quantities": "losses.batch",
+    "WeightedLoss": "losses.weighted",
+    "Weighting": "losses.weighting",
+    "evaluate": "losses.weighted",
+    "molecule_index": "losses.molecules",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "balance":
+        return importlib.import_module("losses.balance")
+    if name not in _LATER:
+        raise AttributeError(f"module 'losses' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)
+
 
 discover()

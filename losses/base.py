@@ -1,4 +1,4 @@
-"""What a loss term is, and the registry that knows every one of them."""
+"""What a loss term is, and the registry that knows every one of them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numbers import Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from torch import Tensor
-
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from losses.squares import Squares
 
 Option: TypeAlias = bool | float | str
-TermFunction: TypeAlias = Callable[..., "Tensor | Squares"]
+TermFunction: TypeAlias = "Callable[..., Tensor | Squares]"
 
 MACE: Final = frozenset({"mace"})
 CHARGE_AWARE: Final = frozenset({"local_charges", "fixed_point", "polar"})
@@ -61,8 +61,8 @@ class Term:
         unit: unit of the raw value.
         options: names and defaults of the options.
         positive: the options that must be larger than zero.
-        variants: text option -> value -> what the term needs instead; only these values and the
-            default are valid.
+        choices: text option -> its valid values beside the default.
+        variants: text option -> value -> what the term needs instead; these values are valid, too.
         description: first line of the function's docstring.
     """
 
@@ -75,6 +75,7 @@ class Term:
     unit: str
     options: Mapping[str, Option]
     positive: frozenset[str]
+    choices: Mapping[str, tuple[str, ...]]
     variants: Mapping[str, Mapping[str, Needs]]
     description: str
 
@@ -90,8 +91,10 @@ class Term:
                 return replace(self, **needs._asdict())
         return self
 
-    def resolve(self, given: Mapping[str, object]) -> dict[str, Option]:
+    def check(self, given: Mapping[str, object]) -> dict[str, Option]:
         """Return the full set of options: the defaults, replaced by the checked ``given`` ones.
+
+        The only check of options: of a loss and of a configuration.
 
         Raises:
             LossError: if an option is unknown, of another type than its default, not finite, or
@@ -105,6 +108,11 @@ class Term:
             resolved[option] = self._checked(option, value)
         return resolved
 
+    def texts(self, option: str) -> tuple[str, ...]:
+        """Return the valid values of a text option, the default first."""
+        more = (*self.choices.get(option, ()), *self.variants.get(option, ()))
+        return tuple(dict.fromkeys((str(self.options[option]), *more)))
+
     def _checked(self, option: str, value: object) -> Option:
         where = f"option {option!r} of term {self.name!r}"
         default = self.options[option]
@@ -115,7 +123,7 @@ class Term:
         if isinstance(default, str):
             if not isinstance(value, str):
                 raise LossError(f"{where} must be a text, got {value!r}")
-            valid = (default, *self.variants.get(option, ()))
+            valid = self.texts(option)
             if value not in valid:
                 raise LossError(f"{where} must not be {value!r}; {nearest(value, valid)}")
             return value
@@ -140,6 +148,7 @@ def register(
     mask: str | None = None,
     families: frozenset[str] = CHARGE_AWARE,
     positive: tuple[str, ...] = (),
+    choices: Mapping[str, tuple[str, ...]] | None = None,
     variants: Mapping[str, Mapping[str, Needs]] | None = None,
 ) -> Callable[[TermFunction], TermFunction]:
     """Make a function a loss term.
@@ -148,7 +157,7 @@ def register(
     :class:`~losses.squares.Squares` (a weighted mean of squares, evaluated together with those of
     all other terms) or a scalar tensor. Its keyword-only arguments are the term's options; their
     defaults fix the type: bool, str or float. The valid values of a text are its default and those
-    of ``variants``.
+    of ``choices`` and ``variants``. The names in ``positive`` are numbers above 0.
 
     Raises:
         LossError: if the name is taken or an option has no usable default.
@@ -159,11 +168,18 @@ def register(
             taken = _REGISTRY[name].function
             raise LossError(f"term {name!r} is registered already, by {taken.__module__}")
         options = _options(name, function)
-        for kind, named in (("positive", positive), ("text", tuple(variants or {}))):
+        for kind, of, named in (
+            ("positive", float, positive), ("text", str, (*(choices or {}), *(variants or {}))),
+        ):  # fmt: skip
             for option in named:
                 if option not in options:
                     raise LossError(
                         f"term {name!r}: {kind} option {option!r}: {nearest(option, options)}"
+                    )
+                if not isinstance(options[option], of):
+                    raise LossError(
+                        f"term {name!r}: {kind} option {option!r} has the default "
+                        f"{options[option]!r}"
                     )
         description = (inspect.getdoc(function) or "").partition("\n")[0]
         _REGISTRY[name] = Term(
@@ -176,6 +192,7 @@ def register(
             unit=unit,
             options=MappingProxyType(options),
             positive=frozenset(positive),
+            choices=MappingProxyType(dict(choices or {})),
             variants=MappingProxyType(dict(variants or {})),
             description=description,
         )
@@ -217,7 +234,7 @@ def get(name: str) -> Term:
 
 
 def discover() -> None:
-    """Import every module of this package, so that a new file is all that a new term needs."""
-    package = importlib.import_module(__package__)
+    """Import every module of ``losses.terms``, so that a new file is all that a new term needs."""
+    package = importlib.import_module("losses.terms")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from losses.base import LossError, Option, Term, get, nearest
 from losses.batch import Labels, Outputs, Quantities
-from losses.squares import Squares, mean_squares
+from losses.mean_squares import mean_squares
+from losses.squares import Squares
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def evaluate(name: str, *, pred: Outputs, ref: Labels, **options: object) -> Ten
         LossError: for an unknown term or option, a bad option, a missing or misshapen tensor.
     """
     term = get(name)
-    return _values(Quantities(pred, ref), [(term, term.resolve(options))])[0]
+    return _values(Quantities(pred, ref), [(term, term.check(options))])[0]
 
 
 def _values(q: Quantities, terms: list[tuple[Term, dict[str, Option]]]) -> list[Tensor]:
@@ -190,11 +191,11 @@ def _zero(pred: Outputs) -> Tensor:
 def _setting(name: str, setting: object) -> tuple[float, dict[str, Option]]:
     term = get(name)
     if not isinstance(setting, Mapping):
-        return _weight(name, setting), term.resolve({})
+        return _weight(name, setting), term.check({})
     options = dict(setting)
     if "weight" not in options:
         raise LossError(f"term {name!r} needs a 'weight', got only {sorted(options)}")
-    return _weight(name, options.pop("weight")), term.resolve(options)
+    return _weight(name, options.pop("weight")), term.check(options)
 
 
 def _weight(name: str, weight: object) -> float:

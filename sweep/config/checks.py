@@ -18,9 +18,11 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+import losses
 from sweep.config.foreign import own_name
 from sweep.config.schema import Config
-from sweep.config.stages import Stage, known_terms, resolve_stages
+from sweep.config.stages import Stage, resolve_stages
+from sweep.config.terms import import_terms
 from sweep.errors import InputError, unknown
 from sweep.models.families import FAMILIES, check_settings
 from sweep.models.settings import BackboneConfig
@@ -76,6 +78,7 @@ def check_config(cfg: DictConfig) -> list[Stage]:
         OmegaConf.merge(OmegaConf.structured(Config), plain)
     except OmegaConfBaseException as error:
         raise InputError(omegaconf_message(error)) from error
+    import_terms(plain["loss_modules"])
     if missing:
         raise InputError(
             f"{', '.join(sorted(missing))}: no value given; set it in the config or on the "
@@ -112,6 +115,7 @@ def stages_of(cfg: DictConfig) -> list[Stage]:
         InputError: if a weight or an option of a term or a stage is not valid.
     """
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    import_terms(plain["loss_modules"])
     return _stages(plain, _settings_of(json.dumps(plain["model"], sort_keys=True)))
 
 
@@ -173,7 +177,7 @@ def _remedy(key: str, node: DictConfig) -> str:
     if own is not None:
         return f"; it is {own} here"
     where, _, name = key.rpartition(".")
-    if where == "loss" and name in known_terms():
+    if where == "loss" and name in losses.names():
         terms = ",".join(map(str, node))
         return f"; add the term with +loss.{name}.weight=1, or choose: loss=[{terms},{name}]"
     if where == "train_schedule" and name.isdigit() and len(node):
@@ -231,8 +235,8 @@ def _check_objective(objective: dict[str, Any]) -> None:
 def _check_shares(weighting: dict[str, Any], stages: list[Stage]) -> None:
     for name, share in weighting["shares"].items():
         where = f"weighting.shares.{name}"
-        if name not in known_terms():
-            raise InputError(unknown("loss term", name, known_terms(), where=where))
+        if name not in losses.names():
+            raise InputError(unknown("loss term", name, losses.names(), where=where))
         if not (math.isfinite(share) and share >= 0):
             raise InputError(f"{where}: must be finite and not negative; got {share}")
     for stage in stages if weighting["name"] != "fixed" else ():

@@ -130,6 +130,7 @@ class Config:
     heads: dict[str, HeadConfig] = field(default_factory=dict)
     model: Any = MISSING
     loss: dict[str, Any] = field(default_factory=dict)
+    loss_modules: list[str] = field(default_factory=list)
     weighting: WeightingConfig = field(default_factory=WeightingConfig)
     train_schedule: dict[str, StageConfig] = field(default_factory=dict)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

@@ -1,26 +1,20 @@
 """Stages of a training: from ``train_schedule`` and ``loss`` to checked, resolved stages.
 
-Imports no torch: the known terms and their options are those of the files in ``conf/loss``.
+Terms and their options are checked by the terms themselves. Imports no torch.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+import losses
 from sweep.errors import InputError, unknown
 
-__all__ = ["CONF_DIR", "Stage", "known_terms", "resolve_stages"]
-
-# As in the registry of losses, which needs torch to be read.
-_POSITIVE_OPTIONS = ("huber_delta", "beta")
-_TEXT_OPTIONS = {("esps", "reference"): ("multipoles", "label")}
+__all__ = ["CONF_DIR", "Stage", "resolve_stages"]
 
 CONF_DIR = Path(__file__).resolve().parents[2] / "conf"
 
@@ -51,15 +45,6 @@ class Stage:
     def weights(self) -> dict[str, float]:
         """The weight of every term."""
         return {name: term["weight"] for name, term in self.loss.items()}
-
-
-@functools.cache
-def known_terms() -> dict[str, dict[str, Any]]:
-    """The terms of ``conf/loss`` with their default weights and options."""
-    terms: dict[str, dict[str, Any]] = {}
-    for path in sorted((CONF_DIR / "loss").glob("*.yaml")):
-        terms.update(yaml.safe_load(path.read_text(encoding="utf-8")))
-    return terms
 
 
 def resolve_stages(schedule: Mapping[str, Any], loss: Mapping[str, Any]) -> list[Stage]:
@@ -117,43 +102,28 @@ def _resolve_loss(key: str, loss: Any) -> dict[str, dict[str, Any]]:
 
 def _resolve_term(key: str, name: str, block: Any) -> dict[str, Any]:
     """A term's weight and options; a bare number is the weight, as in MACE_SCF."""
-    known = known_terms()
-    if name not in known:
-        raise InputError(unknown("loss term", name, known, where=key))
-    term = dict(block) if isinstance(block, Mapping) else {"weight": block}
-    for option in term:
-        if option not in known[name]:
-            raise InputError(unknown(f"option of {name}", option, known[name], where=key))
-        if option != "weight":
-            texts = _TEXT_OPTIONS.get((name, option), ())
-            _check_option(f"{key}.{option}", option, term[option], known[name][option], texts)
-    if "weight" not in term:
+    if name not in losses.names():
+        raise InputError(unknown("loss term", name, losses.names(), where=key))
+    term = losses.get(name)
+    options = dict(block) if isinstance(block, Mapping) else {"weight": block}
+    if "weight" not in options:
         raise InputError(f"{key}: has no weight; write {{weight: 1.0}} with its options")
-    weight = term["weight"]
+    weight = options.pop("weight")
     if not _is_number(weight):
         raise InputError(f"{key}.weight: must be a number; got {weight!r}")
     if not (math.isfinite(weight) and weight >= 0):
         raise InputError(f"{key}.weight: must be finite and not negative; got {weight}")
+    try:
+        checked = term.check(options)
+    except losses.LossError as error:
+        raise InputError(f"{key}: {error}") from error
     # A text option of its default value is left out: MACE_SCF, whose form this is, has none.
-    return {
+    kept = {
         option: value
-        for option, value in {**known[name], **term, "weight": float(weight)}.items()
-        if not (isinstance(value, str) and value == known[name][option])
+        for option, value in checked.items()
+        if not (isinstance(value, str) and value == term.options[option])
     }
-
-
-def _check_option(key: str, option: str, value: Any, default: Any, texts: tuple[str, ...]) -> None:
-    """An option has the type of its default; a text is one of ``texts``."""
-    if isinstance(default, bool):
-        if not isinstance(value, bool):
-            raise InputError(f"{key}: must be true or false; got {value!r}")
-    elif isinstance(default, str):
-        if value not in texts:
-            raise InputError(unknown("value", value, texts, where=key))
-    elif not (_is_number(value) and math.isfinite(value)):
-        raise InputError(f"{key}: must be a finite number; got {value!r}")
-    elif option in _POSITIVE_OPTIONS and value <= 0:
-        raise InputError(f"{key}: must be above 0; got {value}")
+    return {"weight": float(weight), **kept}
 
 
 def _is_number(value: Any) -> bool:

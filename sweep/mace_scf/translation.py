@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
+import losses
 from sweep.config.schema import TrainerConfig
-from sweep.config.stages import known_terms
 from sweep.data.labels import find_label, label_names
 from sweep.errors import InputError
 from sweep.mace_scf.model import translate_model
@@ -205,13 +205,13 @@ def _loss(given: Any, key: str, where: str) -> dict[str, Any]:
     """The terms with weight and options, so that each of them can be overridden and searched."""
     if not isinstance(given, Mapping):
         raise InputError(f"{where}: {key}: must map terms to weights; got {given!r}")
-    known = known_terms()
     loss = {}
     for name, term in given.items():
         options = term if isinstance(term, Mapping) else {"weight": term}
         # A term that is unknown here is an error of the composed configuration: so it can be
         # taken out on the command line.
-        defaults = {k: v for k, v in known.get(str(name), {}).items() if k != "weight"}
+        known = str(name) in losses.names()
+        defaults = dict(losses.get(str(name)).options) if known else {}
         loss[str(name)] = {**defaults, **{k: number(v) for k, v in options.items()}}
     return loss
 

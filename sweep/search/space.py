@@ -20,8 +20,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+import losses
 from sweep.config.checks import check_config
-from sweep.config.stages import known_terms
 from sweep.errors import InputError, unknown
 from sweep.search.grammar import describe, literal, parse_distribution
 
@@ -229,7 +229,7 @@ def _node(key: str, cfg: DictConfig) -> Any:
         if part not in options:
             inside = f"key in '{'.'.join(walked)}'" if walked else "key"
             hint = ""
-            if walked == ["loss"] and part in known_terms():
+            if walked == ["loss"] and part in losses.names():
                 hint = f"; choose the terms with loss=[{','.join([*options, part])}]"
             raise InputError(unknown(inside, part, options, where=where) + hint)
         node = node[options[part]]

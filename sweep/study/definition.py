@@ -49,6 +49,8 @@ def definition(cfg: DictConfig, space: SearchSpace) -> dict[str, Any]:
     _flatten("", OmegaConf.to_container(cfg, resolve=False), flat)
     for key in (*_FREE, *space.distributions):
         flat.pop(key, None)
+    if not cfg.loss_modules:
+        del flat["loss_modules"]
     if cfg.weighting.name == "fixed":  # as all were before there was a choice
         flat = {key: value for key, value in flat.items() if not key.startswith("weighting.")}
     for name, head in cfg.heads.items():

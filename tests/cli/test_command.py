@@ -2,8 +2,7 @@
 
 import pytest
 import yaml
-
-from sweep.config.stages import known_terms
+from shipped_terms import known_terms
 
 
 def test_help_names_every_option(traced):

@@ -2,9 +2,10 @@
 
 import pytest
 from omegaconf import OmegaConf
+from shipped_terms import known_terms
 
 from sweep.config.checks import check_config
-from sweep.config.stages import CONF_DIR, known_terms
+from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError
 from sweep.search.space import SearchSpace
 from sweep.study.spec import without_hydra

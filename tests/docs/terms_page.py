@@ -8,8 +8,9 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+from shipped_terms import known_terms
+
 import losses
-from sweep.config.stages import known_terms
 
 _NAMES = {"density_coefficients": "atomic_multipoles"}  # key in a batch -> name in the data files
 PAGE = Path(__file__).parents[2] / "docs" / "terms.md"

@@ -17,6 +17,7 @@ RUN_ELSEWHERE = {
     "tests": ".ci/run",
     "generate": ".ci/run",
     "dashboard": "tests/report/test_dashboard.py",
+    "own term": "test_the_recipe_for_a_term_of_ones_own",
     "two environments": None,  # the other one holds MACE_SCF
 }
 TRAINING = ("search", "train")
@@ -157,7 +158,7 @@ def test_the_recipe_for_a_new_term(tmp_path, tiny_overrides):
     """In a copy of the repository: one new file, one YAML file, and the command."""
     for folder in ("conf", "losses", "sweep"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    (tmp_path / "losses" / "dipole_length.py").write_text(block("python", "term module"))
+    (tmp_path / "losses" / "terms" / "dipole_length.py").write_text(block("python", "term module"))
     yaml = tmp_path / "conf" / "loss" / "dipole_length.yaml"
     yaml.write_text(block("yaml", "term yaml"))
     page = PAGES["docs/development.md"]
@@ -171,6 +172,16 @@ def test_the_recipe_for_a_new_term(tmp_path, tiny_overrides):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert "dipole_length" in done.stdout
+
+
+def test_the_recipe_for_a_term_of_ones_own(tmp_path, tiny_overrides):
+    (tmp_path / "my_conf" / "loss").mkdir(parents=True)
+    (tmp_path / "my_terms.py").write_text(block("python", "own term module"))
+    yaml = tmp_path / "my_conf" / "loss" / "energy_cosh.yaml"
+    yaml.write_text(block("yaml", "own term yaml"))
+    words = words_of(block("bash", "own term").replace("\\\n", " "))
+    objective = ["objective.metrics=[energy,forces]", "train_schedule.0.end=1"]
+    assert "energy_cosh" in run([*words, *tiny_overrides, *objective], tmp_path)
 
 
 def test_the_cluster_file_composes(tmp_path, monkeypatch):

@@ -111,7 +111,7 @@ class TestMaceScf:
             mace_scf(winner(loss))
 
     def test_every_shipped_term_has_a_form(self, winner):
-        from sweep.config.stages import known_terms
+        from shipped_terms import known_terms
 
         terms = {
             name: {k: v for k, v in term.items() if not isinstance(v, str)}

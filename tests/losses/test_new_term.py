@@ -1,6 +1,7 @@
 """The registry, its YAML files, and the recipe for a new term: one module, one YAML file."""
 
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import losses
-from losses import base
+from losses import base, terms
 
 CONF = Path(losses.__file__).parents[1] / "conf"
 
@@ -42,16 +43,16 @@ YAML = "energy_squared_error:\n  weight: 3.0\n  scale: 2.0\n"
 @pytest.fixture
 def new_term(tmp_path, monkeypatch):
     """Add the files as a user would, to directories that belong to the package and to conf."""
-    (tmp_path / "losses").mkdir()
-    (tmp_path / "losses" / "energy_squared.py").write_text(MODULE)
+    (tmp_path / "terms").mkdir()
+    (tmp_path / "terms" / "energy_squared.py").write_text(MODULE)
     (tmp_path / "conf" / "loss").mkdir(parents=True)
     (tmp_path / "conf" / "loss" / "energy_squared_error.yaml").write_text(YAML)
-    monkeypatch.setattr(losses, "__path__", [*losses.__path__, str(tmp_path / "losses")])
+    monkeypatch.setattr(terms, "__path__", [*terms.__path__, str(tmp_path / "terms")])
     monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
     losses.discover()
     yield tmp_path
-    sys.modules.pop("losses.energy_squared")
-    del losses.energy_squared
+    sys.modules.pop("losses.terms.energy_squared")
+    del terms.energy_squared
 
 
 def test_one_module_and_one_yaml_file_make_a_term(new_term, make_batch):
@@ -96,7 +97,7 @@ def test_a_scalar_is_as_good_as_squares(make_batch, monkeypatch):
 
 def test_registration_errors():
     with pytest.raises(
-        losses.LossError, match=r"'forces' is registered already, by losses\.forces"
+        losses.LossError, match=r"'forces' is registered already, by losses\.terms\.forces"
     ):
         losses.register("forces", outputs=("forces",), unit="1")(lambda q: q.output("forces").sum())
     with pytest.raises(losses.LossError, match="option 'delta' needs a default"):
@@ -145,7 +146,7 @@ def test_yaml_files_hold_the_terms_and_their_defaults():
 
 def test_only_torch_is_needed():
     """The package is useful without the rest of the project and its dependencies."""
-    modules = Path(losses.__file__).parent.glob("*.py")
+    modules = Path(losses.__file__).parent.rglob("*.py")
     allowed = {"__future__", "losses", "torch", *sys.stdlib_module_names}
     for path in modules:
         for line in path.read_text().splitlines():
@@ -156,3 +157,42 @@ def test_only_torch_is_needed():
 def test_public_names_are_there():
     package = importlib.import_module("losses")
     assert all(hasattr(package, name) for name in package.__all__)
+
+
+def test_what_terms_there_are_can_be_asked_without_torch():
+    code = (
+        "import sys, losses; losses.get('esps').check({'reference': 'label'}); "
+        "print(losses.get('esps').unit, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "V^2 False\n"
+
+
+def test_options_of_all_kinds(monkeypatch):
+    monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
+
+    @losses.register(
+        "own", outputs=("energy",), unit="1", positive=("width",), choices={"form": ("plain",)}
+    )
+    def own(q, *, form: str = "log", width: float = 1.0, smooth: bool = True):
+        """A term with options of all kinds."""
+        return q.output("energy").sum()
+
+    term = losses.get("own")
+    assert term.check({}) == {"form": "log", "width": 1.0, "smooth": True}
+    assert term.check({"form": "log", "width": 2, "smooth": False})["width"] == 2.0
+    assert term.check({"form": "plain"})["form"] == "plain"
+    for options, message in (
+        ({"form": "lg"}, "'form' of term 'own' must not be 'lg'; did you mean 'log'"),
+        ({"width": -1}, "'width' of term 'own' must be larger than 0, got -1"),
+        ({"width": "wide"}, "'width' of term 'own' must be a number, got 'wide'"),
+        ({"smooth": 1}, "'smooth' of term 'own' must be true or false, got 1"),
+        ({"from": "log"}, "has no option 'from'; did you mean 'form'"),
+    ):
+        with pytest.raises(losses.LossError, match=message):
+            term.check(options)
+    with pytest.raises(losses.LossError, match="positive option 'form' has the default 'log'"):
+
+        @losses.register("broken", outputs=("energy",), unit="1", positive=("form",))
+        def broken(q, *, form: str = "log"):
+            return q.output("energy").sum()

@@ -3,9 +3,15 @@
 They have no mask: MACE_SCF stores a missing total charge as 0 and fits it.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from losses.base import register
-from losses.batch import Quantities
 from losses.squares import Squares
+
+if TYPE_CHECKING:
+    from losses.batch import Quantities
 
 
 @register(

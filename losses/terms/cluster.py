@@ -4,9 +4,15 @@ A molecule is a distinct pair (graph, ``cluster_batch`` value). Inside a molecul
 forces cancel, so these terms see the weak forces between molecules that the force term hides.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from losses.base import ALL_FAMILIES, register
-from losses.batch import Quantities
 from losses.squares import Squares
+
+if TYPE_CHECKING:
+    from losses.batch import Quantities
 
 
 @register(

@@ -1,10 +1,14 @@
 """Terms on the electrostatic potential and on features of the field."""
 
-from typing import Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 
 from losses.base import Needs, register
-from losses.batch import Quantities
 from losses.squares import Squares
+
+if TYPE_CHECKING:
+    from losses.batch import Quantities
 
 FAMILIES: Final = frozenset({"local_charges", "fixed_point"})
 MASK: Final = "electrostatic_potentials_weight"

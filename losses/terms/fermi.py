@@ -3,14 +3,17 @@
 They have no mask: MACE_SCF stores a missing Fermi level as 0 and fits it.
 """
 
-from typing import Final
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Final
 
 from losses.base import register
-from losses.batch import Quantities
 from losses.squares import Squares
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from losses.batch import Quantities
 
 FAMILIES: Final = frozenset({"fixed_point"})
 
@@ -60,4 +63,4 @@ def fermi_level_gradient(q: Quantities) -> Tensor:
 
     ``mean( relu(dQ/dμ) )``: electrons fill up when the level rises, so a positive slope is wrong.
     """
-    return torch.relu(q.output("dq_dmu")).mean()
+    return q.output("dq_dmu").relu().mean()

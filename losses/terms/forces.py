@@ -1,12 +1,17 @@
 """Terms on the forces."""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from losses.base import ALL_FAMILIES, register
-from losses.batch import Quantities
 from losses.robust import huber_each
 from losses.squares import Squares
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from losses.batch import Quantities
 
 
 @register(
@@ -46,6 +51,8 @@ def forces_huber(q: Quantities, *, huber_delta: float = 0.01) -> Tensor:
     predicted = q.atom_output("forces")
     reference = q.atom_label("forces", predicted)
     weight = q.atom_weight("forces_weight", predicted)
+    import torch
+
     norm = torch.linalg.vector_norm(weight * reference, dim=1, keepdim=True)
     delta = torch.full_like(norm, 0.1 * huber_delta)
     for limit, factor in ((300, 0.4), (200, 0.7), (100, 1.0)):

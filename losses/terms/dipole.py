@@ -1,8 +1,14 @@
 """Terms on the dipole of a configuration."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from losses.base import register
-from losses.batch import Quantities
 from losses.squares import Squares
+
+if TYPE_CHECKING:
+    from losses.batch import Quantities
 
 
 @register(

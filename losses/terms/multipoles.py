@@ -1,11 +1,17 @@
 """Terms on the atomic multipoles."""
 
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from losses.base import register
-from losses.batch import Quantities
 from losses.robust import huber
 from losses.squares import Squares
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from losses.batch import Quantities
 
 
 @register(

@@ -1,13 +1,15 @@
 """Diagnostics of the self-consistent field as terms; they need no labels."""
 
-from typing import Final
+from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from typing import TYPE_CHECKING, Final
 
 from losses.base import LossError, register
-from losses.batch import Quantities
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from losses.batch import Quantities
 
 FAMILIES: Final = frozenset({"fixed_point"})
 
@@ -52,7 +54,9 @@ def fixedpoint_scf_stability(
     after = q.atom_target("perturbed_density", before)
     growth = q.sum_atoms(after.square()) / q.sum_atoms(before.square()) - offset
     if not smooth:
-        return torch.relu(growth).mean()
+        return growth.relu().mean()
+    from torch.nn import functional
+
     # Past the threshold torch's softplus is the identity; at 40 that is exact in float64, at its
     # default of 20 it is off by 2e-9.
     return functional.softplus(growth, beta=beta, threshold=40.0).mean()

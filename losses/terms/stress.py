@@ -1,13 +1,17 @@
 """Terms on the stress of periodic configurations."""
 
-from typing import Final
+from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING, Final
 
 from losses.base import register
-from losses.batch import Quantities
 from losses.robust import huber
 from losses.squares import Squares
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from losses.batch import Quantities
 
 FAMILIES: Final = frozenset({"mace", "local_charges"})
 
