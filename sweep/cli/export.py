@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 _FORMATS = {
     "mace_scf": "train_schedule of a MACE_SCF config.yaml",
-    "mace_cli": "flags of mace_run_train",
+    "mace_cli": "script that calls mace_run_train",
     "hydra": "experiment file of this program",
     "json": "for programs",
 }
@@ -36,6 +36,8 @@ def _export(args: argparse.Namespace) -> None:
     from sweep.files import write_text
 
     write_text(args.out, text)
+    if text.startswith("#!"):
+        args.out.chmod(args.out.stat().st_mode | 0o111)
     print(args.out)
 
 

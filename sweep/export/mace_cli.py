@@ -2,16 +2,20 @@
 
 Its losses are fixed combinations of terms. They equal ours (the tests compare with mace's own
 classes) up to two things: some multiply the dipole by 100, which the exported weight takes back,
-and some ignore the weights of configurations, which is said in a comment.
+and some ignore the weights of configurations, which is said in a comment. So are terms that the
+chosen loss does not have.
 """
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sweep.errors import InputError
+from sweep.export.mace_flags import setup_flags
 from sweep.export.winner import Winner
 from sweep.records.trial_file import shortened
 from sweep.records.weights_file import comments, number_text
@@ -82,8 +86,11 @@ _LOSSES = (
 def mace_cli(winner: Winner) -> str:
     """A shell script that calls ``mace_run_train`` with the weights, and further flags after them.
 
+    What ``mace_run_train`` cannot say is a comment in it.
+
     Raises:
-        InputError: naming the terms or options that ``mace_run_train`` does not have.
+        InputError: if a stage has no term that ``mace_run_train`` has, or there are stages that it
+            has not.
     """
     stages = winner.stages
     losses = [
@@ -92,52 +99,53 @@ def mace_cli(winner: Winner) -> str:
     ]
     if len(stages) > 2:
         raise InputError(f"mace_run_train has two stages; trial {winner.number} has {len(stages)}")
-    for index, stage in enumerate(stages):
-        if stage.get("fixed_point_training_options") is not None:
-            raise InputError(
-                f"stage {index}: fixed_point_training_options: mace_run_train has no such models"
-            )
-    choice = _choose([*losses[0], *(name for loss in losses[1:] for name in loss)])
+    choice = _choose(losses)
     if len(stages) == 2 and not choice.two_stages:
         raise InputError(f"mace_run_train has no second stage with --loss={choice.name}")
     remarks = winner.comments()
-    flags = [f"--loss={choice.name}", *choice.extra, *_weights(choice, losses[0], "")]
-    flags += _huber_delta(losses)
+    for index, (stage, loss) in enumerate(zip(stages, losses, strict=True)):
+        for name in [name for name in loss if name not in choice.flags]:
+            weight = number_text(float(loss.pop(name)["weight"]))
+            remarks.append(f"stage {index}: --loss={choice.name} has no {name} (weight {weight})")
+        if stage.get("fixed_point_training_options") is not None:
+            remarks.append(f"stage {index}: mace_run_train has no fixed_point_training_options")
+    setup, lacking = setup_flags(winner.config)
+    name = re.sub(r"[^\w-]+", "_", winner.study)
+    flags = [f"--name={name}_{winner.number}", *setup]
+    flags += [f"--loss={choice.name}", *(choice.extra or ("--model=ScaleShiftMACE",))]
+    flags += [*_weights(choice, losses[0], ""), *_huber_delta(losses)]
     flags += [f"--lr={number_text(stages[0]['lr'])}"]
     flags += [f"--max_num_epochs={int(stages[-1]['end']) + 1}"]
     if len(stages) == 2:
         flags += ["--swa", f"--start_swa={int(stages[1]['start'])}"]
         flags += _weights(choice, losses[1], "swa_")
         flags += [f"--swa_lr={number_text(stages[1]['lr'])}"]
+    remarks += lacking
     if choice.remark:
         remarks.append(f"--loss={choice.name} {choice.remark}.")
     if any(factor != 1.0 for _, factor in choice.flags.values()):
         remarks.append("mace multiplies its dipole term by 100; dipole_weight is ours / 100.")
-    remarks.append("Further flags follow the name of this script: --name=… --train_file=… …")
-    head = comments(remarks)
+    remarks.append("Further flags follow the name of this script, and win over those in it.")
     return (
-        f"#!/bin/sh\n{head}mace_run_train \\\n"
-        + "".join(f"    {f} \\\n" for f in flags)
+        f"#!/bin/sh\n{comments(remarks)}mace_run_train \\\n"
+        + "".join(f"    {shlex.quote(flag)} \\\n" for flag in flags)
         + '    "$@"\n'
     )
 
 
-def _choose(names: Sequence[str]) -> _Loss:
-    """The first loss that has all terms."""
-    wanted = dict.fromkeys(names)
-    for loss in _LOSSES:
-        if wanted.keys() <= loss.flags.keys():
-            return loss
-    known = {name for loss in _LOSSES for name in loss.flags}
-    foreign = [name for name in wanted if name not in known]
-    if foreign:
-        raise InputError(
-            f"mace_run_train has no {', '.join(foreign)}; it has {', '.join(sorted(known))}"
-        )
-    together = "; ".join(f"{loss.name}: {', '.join(loss.flags)}" for loss in _LOSSES)
-    raise InputError(
-        f"mace_run_train has no loss with {', '.join(wanted)} together; its losses: {together}"
-    )
+def _choose(losses: Sequence[Mapping[str, Any]]) -> _Loss:
+    """The first loss that has all terms, else the one that has most of them."""
+    wanted = dict.fromkeys(name for loss in losses for name in loss)
+    choice = max(_LOSSES, key=lambda loss: len(wanted.keys() & loss.flags.keys()))
+    for index, loss in enumerate(losses):
+        if not loss.keys() & choice.flags.keys():
+            known = {name for each in _LOSSES for name in each.flags}
+            raise InputError(
+                f"stage {index}: mace_run_train has no loss with {', '.join(loss)}"
+                + (f" and {', '.join(wanted)}" if len(losses) > 1 else "")
+                + f"; its terms: {', '.join(sorted(known))}"
+            )
+    return choice
 
 
 def _weights(choice: _Loss, loss: Mapping[str, Mapping[str, Any]], prefix: str) -> list[str]:

@@ -1,8 +1,10 @@
 """The command as a user runs it; its experiment file trains."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -72,22 +74,41 @@ def test_neither_torch_nor_hydra_is_needed(study):
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, timeout=60)
 
 
-def test_the_exported_experiment_trains(tmp_path, tiny_overrides):
+@pytest.fixture(scope="module")
+def once(tmp_path_factory, tiny_overrides):
+    """A training of two stages."""
+    folder = tmp_path_factory.mktemp("trained")
     first = [*SWEEP, "+experiment=smoke", *tiny_overrides, "hydra.run.dir=outputs/once",
              "train_schedule.0.end=0", "train_schedule.1.start=1", "train_schedule.1.end=1",
              "loss.esps.weight=7.25"]  # fmt: skip
-    done = subprocess.run(first, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(first, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    once = tmp_path / "outputs" / "once"
+    return folder / "outputs" / "once"
+
+
+def test_the_exported_experiment_trains(tmp_path, once):
     out = tmp_path / "conf" / "experiment" / "best.yaml"
     assert main([str(once), "--format", "hydra", "--out", str(out)]) == 0
     again = [*SWEEP, "--config-dir", "conf", "+experiment=best", "hydra.run.dir=outputs/again"]
     done = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     trials = [
-        json.loads((tmp_path / "outputs" / name / "trial.json").read_text())
-        for name in ("once", "again")
+        json.loads((folder / "trial.json").read_text())
+        for folder in (once, tmp_path / "outputs" / "again")
     ]
     assert trials[0]["stages"][0]["loss"]["esps"]["weight"] == 7.25
     for key in ("stages", "score", "seed", "objective"):
         assert trials[0][key] == trials[1][key]
+
+
+def test_the_exported_script_trains_in_mace(tmp_path, once):
+    out = tmp_path / "train.sh"
+    assert main([str(once), "--format", "mace_cli", "--out", str(out)]) == 0
+    assert "has no esps (weight 7.25)" in out.read_text()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        [str(out), "--name=mine"], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(tmp_path.rglob("mine*.model"))

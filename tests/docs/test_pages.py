@@ -140,6 +140,11 @@ def test_samplers_and_pruners_are_all_named():
         assert named == there
 
 
+def test_weightings_are_all_named():
+    named = {names(cell)[0] for cell in rows("docs/training.md", "switches a term off:")}
+    assert named == {path.stem for path in (ROOT / "conf/weighting").glob("*.yaml")}
+
+
 def test_experiments_are_all_named():
     named = {names(cell)[0] for cell in rows("docs/studies.md", "two cores:")}
     assert named == {path.stem for path in (ROOT / "conf/experiment").glob("*.yaml")}

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 import losses
 from sweep.config.checks import check_config
 from sweep.config.stages import CONF_DIR
+from sweep.data import shipped
 from sweep.errors import InputError
 from sweep.export.hydra import as_json, hydra
 from sweep.export.mace_cli import mace_cli
@@ -36,14 +37,17 @@ def stage(index, loss, start, end, lr=0.01):
 def winner(tmp_path):
     """Make a trial with these losses, one per stage, and select it."""
 
-    def make(*stage_losses, options=(None, None, None), **content):
+    def make(*stage_losses, options=(None, None, None), config=None, **content):
         folder = tmp_path / "my study" / "trials" / "0003"
         stages = [stage(i, loss, 10 * i, 10 * i + 9) for i, loss in enumerate(stage_losses)]
         schedule = {
             str(i): {**entry, "fixed_point_training_options": options[i]}
             for i, entry in enumerate(stages)
         }
-        write_text(folder / ".hydra" / "config.yaml", yaml.safe_dump({"train_schedule": schedule}))
+        write_text(
+            folder / ".hydra" / "config.yaml",
+            yaml.safe_dump({"train_schedule": schedule, **(config or {})}),
+        )
         entries = {
             "number": 3, "state": "COMPLETE", "score": 0.25, "seed": 7, "stages": stages,
             "versions": {"torch": "2.13.0", "mace-loss-sweep": "0.1.0"}, **content,
@@ -134,7 +138,7 @@ def parsed(text):
     words = shlex.split(" ".join(line.removesuffix("\\") for line in lines))
     assert words[0] == "mace_run_train"
     assert words[-1] == "$@"
-    return build_default_arg_parser().parse_args(["--name=x", *words[1:-1]])
+    return build_default_arg_parser().parse_args(words[1:-1])
 
 
 def batch():
@@ -231,10 +235,9 @@ class TestMaceCli:
         [
             (
                 ({"forces": 1.0, "esps": 1.0}, {"fermi_level": 2.0}),
-                "mace_run_train has no esps, fermi_level; it has dipole_per_atom,",
+                "stage 1: mace_run_train has no loss with fermi_level and forces, esps, fermi_",
             ),
-            (({"stress": 1.0, "dipole_per_atom": 1.0},), "no loss with stress, dipole_per_atom"),
-            (({"dipole": 1.0},), "mace_run_train has no dipole; it has dipole_per_atom"),
+            (({"dipole": 1.0},), "no loss with dipole; its terms: dipole_per_atom, energy_per"),
             (({"forces": 1.0},) * 3, "has two stages; trial 3 has 3"),
             (({"dipole_per_atom": 1.0},) * 2, "no second stage with --loss=dipole"),
             (
@@ -250,10 +253,60 @@ class TestMaceCli:
         with pytest.raises(InputError, match=message):
             mace_cli(winner(*stage_losses))
 
-    def test_models_with_scf_stages_are_refused(self, winner):
-        chosen = winner({"forces": 1.0}, options=(SCF,))
-        with pytest.raises(InputError, match="stage 0: fixed_point_training_options"):
-            mace_cli(chosen)
+    def test_what_it_cannot_say_is_a_comment(self, winner):
+        loss = {"forces": 1.0, "esps": 3.0, "stress": 0.5, "dipole_per_atom": 2.0}
+        text = mace_cli(winner(loss, options=(SCF,)))
+        assert parsed(text).loss == "stress"
+        for line in (
+            "# stage 0: --loss=stress has no esps (weight 3.0)",
+            "# stage 0: --loss=stress has no dipole_per_atom (weight 2.0)",
+            "# stage 0: mace_run_train has no fixed_point_training_options",
+        ):
+            assert line in text.splitlines()
+
+    def test_the_rest_of_the_training_is_in_it(self, winner):
+        config = {
+            "seed": 11,
+            "model": {"family": "local_charges", "num_channels": 24, "max_L": 1, "r_max": 4.5,
+                      "radial_MLP": [32, 16], "MLP_irreps": "8x0e", "correlation": 2,
+                      "interaction": "RealAgnosticInteractionBlock"},
+            "trainer": {"batch_size": 7, "ema": True, "ema_decay": 0.95, "clip_grad": None,
+                        "amsgrad": False, "scheduler": "ExponentialLR", "device": "cuda:1",
+                        "lr_scheduler_gamma": 0.99, "default_dtype": "float64"},
+            "heads": {"default": {
+                "train_file": "my data/a b.xyz", "valid_file": None, "valid_fraction": 0.2,
+                "test_file": "${shipped_data:water_boxes/test.xyz}",
+                "E0s": {"H": -13.6, "O": -430.1},
+                "info_keys": {"energy": "E", "fermi_level": "F"}, "arrays_keys": {"forces": "f"},
+            }},
+        }  # fmt: skip
+        text = mace_cli(winner({"forces": 1.0}, config=config))
+        args = parsed(text)
+        wanted = {
+            "name": "my_study_3", "model": "ScaleShiftMACE", "seed": 11, "num_channels": 24,
+            "max_L": 1, "r_max": 4.5, "radial_MLP": "[32, 16]", "MLP_irreps": "8x0e",
+            "interaction": "RealAgnosticInteractionBlock", "batch_size": 7, "ema": True,
+            "ema_decay": 0.95, "clip_grad": None, "scheduler": "ExponentialLR", "device": "cuda",
+            "lr_scheduler_gamma": 0.99, "default_dtype": "float64", "train_file": "my data/a b.xyz",
+            "valid_fraction": 0.2, "test_file": str(shipped("water_boxes/test.xyz")),
+            "energy_key": "E", "forces_key": "f",
+        }  # fmt: skip
+        assert {name: getattr(args, name) for name in wanted} == wanted
+        assert ast.literal_eval(args.E0s) == {1: -13.6, 8: -430.1}
+        for part in ("no model of the family local_charges", "always uses AMSGrad",
+                     "reads no fermi_level"):  # fmt: skip
+            assert any(part in line for line in text.splitlines() if line.startswith("# ")), part
+
+    def test_what_other_hands_wrote_starts_no_command(self, winner):
+        config = {
+            "seed": "1; rm -rf ~ $(date)",
+            "trainer": {"batch_size": {"a": 1}},
+            "heads": {"default": {"train_file": "${oc.env:HOME}", "E0s": {"Xx": "a\nb"}}},
+        }
+        text = mace_cli(winner({"forces": 1.0}, config=config))
+        assert "    '--seed=1; rm -rf ~ $(date)' \\\n" in text
+        assert all(line.startswith(("#", "    ", "mace_run_train")) for line in text.splitlines())
+        assert "# --train_file: no flag for ${oc.env:HOME}" in text
 
 
 def test_json_holds_everything(winner):
