@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Group
@@ -17,7 +17,7 @@ from sweep.files import write_text
 from sweep.records import Study
 from sweep.report.comparison.comparison import Comparison, compare
 from sweep.report.comparison.data_files import csv_files
-from sweep.report.comparison.sources import SINGLE, read_sources
+from sweep.report.comparison.sources import SINGLE, read_sources, usable
 from sweep.report.comparison.what_if import parse_numbers
 from sweep.report.page.page import render_page
 from sweep.report.terminal.comparison import show_comparisons, show_standing
@@ -69,8 +69,12 @@ def run(options: Options) -> None:
     for option, text in (("--weights", options.weights), ("--limit", options.limits)):
         if text:
             parse_numbers(option, text)
+    console = make_console()
+    folders, skipped = usable(options.folders)
+    options = replace(options, folders=folders)
+    for reason in skipped:
+        console.print(plain(f"skipped: {reason}"), soft_wrap=True)
     if options.watch is None:
-        console = make_console()
         comparisons = _read(options)
         console.print(show_comparisons(comparisons, n_rows=options.rows))
         _print_page(_write(comparisons, options, refresh=None))

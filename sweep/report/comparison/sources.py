@@ -11,7 +11,7 @@ from sweep.errors import InputError
 from sweep.records import Study, Trial
 from sweep.records.load import group, is_study, not_found
 
-__all__ = ["SINGLE", "Source", "read_sources", "study_source"]
+__all__ = ["SINGLE", "Source", "read_sources", "study_source", "usable"]
 
 SINGLE = "single trials"
 
@@ -63,6 +63,19 @@ class Source:
     def sentence_name(self, trial: Trial) -> str:
         """What a trial is called in a sentence."""
         return f"trial {self.label(trial)}" if self.is_study else self.label(trial)
+
+
+def usable(folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The folders that hold a study or a trial, and why the others do not.
+
+    Raises:
+        InputError: if none does.
+    """
+    found = [path for path in folders if is_study(path) or (path / "trial.json").exists()]
+    skipped = [not_found(path) for path in folders if path not in found]
+    if not found:
+        raise InputError(skipped[0])
+    return found, skipped
 
 
 def read_sources(
