@@ -17,6 +17,7 @@ examples (python -m sweep.compare is the same as loss-sweep compare):
   loss-sweep compare outputs/runs/2026-11-22_10-15-42 outputs/runs/2026-11-22_11-03-07
   loss-sweep compare outputs/esp_weights --weights esps=3,forces=50
   loss-sweep compare outputs/esp_weights --trials 0,12,17 --figures svg,png
+  loss-sweep compare outputs/esp_weights --metrics forces,dipole --limit forces=1.1
   loss-sweep compare outputs/esp_weights --watch
 """
 
@@ -37,6 +38,8 @@ def _compare(args: argparse.Namespace) -> None:
             folders=args.folders,
             out=args.out,
             weights=args.weights,
+            metrics=listed(args.metrics),
+            limits=args.limit,
             trials=listed(args.trials),
             figures=listed(args.figures),
             rows=args.rows,
@@ -57,8 +60,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--trials", "--trial", metavar="N,...", default="", help="trials whose training is shown")
     add("--weights", metavar="TERM=W,...", help="show the recorded balance under other weights too")
     add(
+        "--metrics",
+        metavar="QUANTITY,...",
+        default="",
+        help="judge the same trials by these errors instead of the study's own",
+    )
+    add(
+        "--limit",
+        metavar="QUANTITY=F,...",
+        help="largest errors allowed, as multiples of the default's, instead of the study's own; "
+        "'' for none",
+    )
+    add(
         "--out", metavar="DIR", type=Path,
-        help="folder to write the page to (default: STUDY/report; of several studies: comparison)",
+        help="folder to write the page to (default: STUDY/report, of several studies comparison)",
     )  # fmt: skip
     add("--figures", metavar="FORMAT,...", default="", help="also as svg, png, pdf, for a paper")
     add("--rows", type=positive, default=15, metavar="N", help="trials listed here (default: 15)")

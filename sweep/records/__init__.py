@@ -3,9 +3,10 @@
 Imports neither torch nor optuna.
 """
 
+from sweep.records.load import load_study
 from sweep.records.objective import Objective
 from sweep.records.state import State
-from sweep.records.study import Study, load_study
+from sweep.records.study import Study
 from sweep.records.study_record import Dimension, StudyRecord
 from sweep.records.trial import StageRecord, Trial
 

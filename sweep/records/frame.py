@@ -124,7 +124,10 @@ def last_evaluation(trial: Trial) -> dict[str, Any] | None:
     rows = table[table["split"] == "valid"].to_dict("records")
     if not rows or not isinstance(rows[-1]["epoch"], int):
         return None
-    return {str(key): value for key, value in rows[-1].items()}
+    found = {str(key): value for key, value in rows[-1].items()}
+    if trial.is_judged_anew:
+        found.pop("score", None)  # which is that of another objective
+    return found
 
 
 def study_html(study: Study) -> str:

@@ -16,49 +16,19 @@ from sweep.numbers import number
 from sweep.quantities import QUANTITIES
 from sweep.records.feasibility import broken, feasible
 from sweep.records.front import Front, front_of
+from sweep.records.judging import Judgement, judged
 from sweep.records.objective import Objective
 from sweep.records.state import State
 from sweep.records.study_record import Dimension, StudyRecord
 from sweep.records.trial import Trial
-from sweep.records.trial_file import FILE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-__all__ = ["Study", "group", "is_study", "load_study", "not_found"]
+__all__ = ["Study", "read_trial"]
 
 _N_READERS = 4
-
-
-def load_study(path: str | Path) -> Study:
-    """Read a study, or a single training, from its folder. Imports no torch.
-
-    Args:
-        path: Folder of the study, such as ``outputs/esp_weights``, or of one trial.
-
-    Raises:
-        InputError: if there is no such folder, or it is neither.
-
-    Example:
-        >>> study = load_study("outputs/esp_weights")  # doctest: +SKIP
-        >>> study.trials[["role", "state", "score"]]  # doctest: +SKIP
-        >>> losses.WeightedLoss(study.best.loss)  # doctest: +SKIP
-    """
-    folder = Path(path)
-    if is_study(folder):
-        return Study.read(folder)
-    if (folder / FILE).is_file():
-        try:
-            return Study(folder.name, folder, (Trial.read(folder),), is_search=False)
-        except DamagedRecordError as error:
-            raise InputError(str(error)) from error
-    raise InputError(not_found(folder))
-
-
-def is_study(folder: Path) -> bool:
-    """Whether a folder is that of a study."""
-    return (folder / "trials").is_dir() or (folder / "study.journal").is_file()
 
 
 @dataclass(frozen=True)
@@ -73,6 +43,7 @@ class Study:
         all: Its readable trials, by number.
         record: What ``study.json`` tells; None for a study of a version that wrote none.
         unreadable: Folders of trials that could not be read, and why.
+        judgement: What the trials are judged by instead of the study's own objective, if anything.
         is_search: False for single trainings that were put together: they have no default and no
             ranks, and what the first one is, is up to whoever compares them.
     """
@@ -83,6 +54,7 @@ class Study:
     record: StudyRecord | None = None
     unreadable: Mapping[Path, str] = field(default_factory=dict)
     is_search: bool = True
+    judgement: Judgement | None = None
 
     @classmethod
     def read(cls, folder: Path, name: str | None = None) -> Study:
@@ -96,7 +68,7 @@ class Study:
         unreadable: dict[Path, str] = {}
         paths = sorted((folder / "trials").glob("*"))
         with ThreadPoolExecutor(_N_READERS) as readers:  # most of the time is waiting for files
-            for path, found in zip(paths, readers.map(_read_or_damage, paths), strict=True):
+            for path, found in zip(paths, readers.map(read_trial, paths), strict=True):
                 if isinstance(found, Trial):
                     trials.append(found)
                 else:
@@ -239,6 +211,12 @@ class Study:
             return None
         return front_of([t for t in self.feasible if t.same_as is None], self.objective.minimize)
 
+    def judged(
+        self, metrics: Sequence[str] | None = None, limits: Mapping[str, float] | None = None
+    ) -> Study:
+        """The same trials by other metrics or limits: see :func:`sweep.records.judging.judged`."""
+        return judged(self, metrics, limits)
+
     # Tables
 
     @cached_property
@@ -263,31 +241,9 @@ def _by_score(trial: Trial) -> tuple[float, int]:
     return trial.score, trial.number
 
 
-def _read_or_damage(path: Path) -> Trial | DamagedRecordError:
+def read_trial(path: Path) -> Trial | DamagedRecordError:
+    """A trial from its folder, or what is wrong with it."""
     try:
         return Trial.read(path)
     except DamagedRecordError as error:
         return error
-
-
-def not_found(folder: Path) -> str:
-    """The message for a folder that holds neither a study nor a trial."""
-    if not folder.exists():
-        return f"{folder}: no such folder"
-    if not folder.is_dir():
-        return f"{folder}: not a folder; give the folder of a study or of a trial"
-    inside = sorted(str(path) for path in folder.glob("*") if is_study(path))
-    hint = f"; did you mean {' or '.join(inside[:3])}?" if inside else ""
-    return f"{folder}: neither a study (no trials/ in it) nor a trial (no trial.json in it){hint}"
-
-
-def group(name: str, folders: Sequence[Path]) -> Study:
-    """Single trainings put together, to be compared."""
-    trials, unreadable = [], {}
-    for folder in folders:
-        found = _read_or_damage(folder)
-        if isinstance(found, Trial):
-            trials.append(found)
-        else:
-            unreadable[folder] = str(found)
-    return Study(name, folders[0].parent, tuple(trials), unreadable=unreadable, is_search=False)

@@ -71,6 +71,8 @@ class Trial:
         objective: What it is judged by; None if its file does not tell.
         stages: The stages of its training.
         details: Whatever else ``trial.json`` holds: seed, device, versions, times, ….
+        is_judged_anew: Whether its score is not the one of its files: see
+            :meth:`sweep.records.Study.judged`.
     """
 
     folder: Path
@@ -87,6 +89,7 @@ class Trial:
     objective: Objective | None = None
     stages: tuple[StageRecord, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    is_judged_anew: bool = False
 
     @classmethod
     def read(cls, folder: Path) -> Trial:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Group
@@ -14,10 +14,11 @@ from rich.live import Live
 from sweep.console import make_console, plain
 from sweep.errors import InputError, unknown
 from sweep.files import write_text
+from sweep.records import Study
 from sweep.report.comparison.comparison import Comparison, compare
 from sweep.report.comparison.data_files import csv_files
-from sweep.report.comparison.sources import SINGLE, read_sources
-from sweep.report.comparison.what_if import parse_weights
+from sweep.report.comparison.sources import SINGLE, read_sources, usable
+from sweep.report.comparison.what_if import parse_numbers
 from sweep.report.page.page import render_page
 from sweep.report.terminal.comparison import show_comparisons, show_standing
 
@@ -36,6 +37,8 @@ class Options:
         folders: Folders of studies and trials.
         out: Folder of the page, None for the usual one.
         weights: Weights of a what-if, as text.
+        metrics: Quantities to judge by instead of the study's own.
+        limits: Largest errors allowed instead of the study's own, as text.
         trials: Labels of the trials whose training is shown.
         figures: Formats in which figures are written beside the page.
         rows: Number of trials listed in the terminal.
@@ -45,6 +48,8 @@ class Options:
     folders: Sequence[Path]
     out: Path | None = None
     weights: str | None = None
+    metrics: Sequence[str] = field(default_factory=list)
+    limits: str | None = None
     trials: Sequence[str] = field(default_factory=list)
     figures: Sequence[str] = field(default_factory=list)
     rows: int = 15
@@ -61,10 +66,15 @@ def run(options: Options) -> None:
     for name in options.figures:
         if name not in _FORMATS:
             raise InputError(unknown("format", name, _FORMATS, where="--figures"))
-    if options.weights is not None:
-        parse_weights(options.weights)
+    for option, text in (("--weights", options.weights), ("--limit", options.limits)):
+        if text:
+            parse_numbers(option, text)
+    console = make_console()
+    folders, skipped = usable(options.folders)
+    options = replace(options, folders=folders)
+    for reason in skipped:
+        console.print(plain(f"skipped: {reason}"), soft_wrap=True)
     if options.watch is None:
-        console = make_console()
         comparisons = _read(options)
         console.print(show_comparisons(comparisons, n_rows=options.rows))
         _print_page(_write(comparisons, options, refresh=None))
@@ -118,9 +128,19 @@ def _state(options: Options) -> dict[Path, int]:
 
 
 def _read(options: Options) -> list[Comparison]:
-    weights = parse_weights(options.weights) if options.weights is not None else None
-    sources = read_sources(options.folders)
+    weights = None if options.weights is None else parse_numbers("--weights", options.weights)
+    sources = read_sources(options.folders, _judge(options))
     return [compare(source, wanted=options.trials, weights=weights) for source in sources]
+
+
+def _judge(options: Options) -> Callable[[Study], Study]:
+    """What makes of a study the one that shall be shown."""
+    if not options.metrics and options.limits is None:
+        return lambda study: study
+    limits = None
+    if options.limits is not None:
+        limits = parse_numbers("--limit", options.limits) if options.limits else {}
+    return lambda study: study.judged(options.metrics or None, limits)
 
 
 def _write(comparisons: Sequence[Comparison], options: Options, *, refresh: int | None) -> Path:
@@ -147,7 +167,8 @@ def _write(comparisons: Sequence[Comparison], options: Options, *, refresh: int 
 
 def _usual_folder(comparisons: Sequence[Comparison], options: Options) -> Path:
     if len(comparisons) == 1 and (comparisons[0].source.is_study or len(options.folders) == 1):
-        return options.folders[0] / "report"
+        judged = comparisons[0].source.study.judgement is not None
+        return options.folders[0] / ("report_judged" if judged else "report")
     return Path("comparison")
 
 

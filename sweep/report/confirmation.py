@@ -150,6 +150,8 @@ def read_confirmation(study: Study) -> Confirmation | None:
     for path in sorted((study.folder / "confirm").glob("*-seed*/trial.json")):
         try:
             trial = Trial.read(path.parent)
+            if study.judgement is not None:
+                trial = study.judgement.apply(trial)
             repeats.setdefault(trial.number, []).append(trial)
         except DamagedRecordError as error:
             unreadable.append(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,7 +84,7 @@ def test_figures_and_a_what_if(study, capsys):
     [
         (["nowhere"], "nowhere: no such folder"),
         (["mine", "--weights", "esp=3"], "unknown loss term 'esp'; did you mean 'esps'?"),
-        (["mine", "--weights", "esps"], "--weights: 'esps' is not term=weight"),
+        (["mine", "--weights", "esps"], "--weights: 'esps' is not name=number"),
         (["mine", "--trials", "77"], "--trials (mine): unknown trial '77'"),
         (["mine", "--figures", "gif"], "--figures: unknown format 'gif'"),
         (["mine", "--out", "mine/trials/0000/trial.json"], "--out DIR writes elsewhere"),
@@ -164,3 +165,33 @@ def test_watch_follows_a_study_until_it_is_interrupted(study):
     assert "Trial 5 has the lowest score" in out
     assert "Ctrl-C ends" in out
     assert 'http-equiv="refresh"' not in page.read_text(encoding="utf-8").split("<style>")[0]
+
+
+def test_a_study_is_judged_by_other_metrics(big_study, tmp_path, capsys):
+    """The page of the study itself stays; nothing is written into its records."""
+    study = tmp_path / "mine"
+    shutil.copytree(big_study, study)
+    assert main([str(study), "--metrics", "energy", "--limit", "forces=3"]) == 0
+    out = capsys.readouterr().out
+    page = (study / "report_judged" / "index.html").read_text(encoding="utf-8")
+    for text in (out, page):
+        assert "Judged anew by energy" in " ".join(text.split())
+        assert "forces ≤ 3 × default" in " ".join(text.split())
+    assert not (study / "report").exists()
+    trials = pd.read_csv(study / "report_judged" / "data" / "trials.csv")
+    best = trials[trials["role"].str.contains("best", na=False)].iloc[0]
+    ranked = trials.dropna(subset=["rank"])
+    assert best["valid.energy (meV/atom)"] == ranked["valid.energy (meV/atom)"].min()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--metrics", "forcs"], "--metrics: unknown quantity 'forcs'; did you mean 'forces'?"),
+        (["--limit", "forces"], "--limit: 'forces' is not name=number"),
+        (["--limit", "forces=a"], "--limit: forces is 'a', expected 0 or larger"),
+    ],
+)
+def test_judging_by_what_is_not_there(big_study, arguments, message, capsys):
+    assert main([str(big_study), *arguments]) == 1
+    assert message in capsys.readouterr().err

@@ -6,10 +6,10 @@ import html
 import json
 import math
 import re
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from page_reader import Tables, payload, render
 
 from sweep.quantities import QUANTITIES
 from sweep.records.weights_file import loss_block
@@ -17,7 +17,7 @@ from sweep.report.comparison.comparison import compare
 from sweep.report.comparison.data_files import csv_files, data_tables
 from sweep.report.comparison.sources import read_sources
 from sweep.report.comparison.what_if import CAVEAT
-from sweep.report.page.page import render_page, script_json
+from sweep.report.page.page import script_json
 
 HOSTILE = (
     "</script><script>window.hacked = 1</script>",
@@ -26,52 +26,6 @@ HOSTILE = (
     "{{ 7 * 7 }}{% raw %}",
     "<a href='javascript:window.hacked=1'>x</a> %{x} $x^2$ & <b>bold</b>",
 )
-
-
-class Tables(HTMLParser):
-    """The cells of every table of a page: (text, value to sort by)."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tables, self.tags, self._cell = [], [], None
-        # plotly's five megabytes are no markup, and slow to parse.
-        self.feed(re.sub(r"(<script>).{100000,}?(</script>)", r"\1\2", text, flags=re.S))
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self._cell = ["", dict(attrs).get("data-value")]
-            self.tables[-1][-1].append(self._cell)
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th"):
-            self._cell = None
-
-    def handle_data(self, data):
-        if self._cell is not None:
-            self._cell[0] += data
-
-    def rows(self, *headings):
-        """The rows of the table with these headings, by heading."""
-        for table in self.tables:
-            names = [" ".join(cell[0].split()) for cell in table[0]]
-            if set(headings) <= set(names):
-                return [dict(zip(names, row, strict=True)) for row in table[1:]]
-        raise AssertionError(f"no table with {headings}")
-
-
-def render(comparisons, **more):
-    return render_page(comparisons, csv_files(comparisons), folders={
-        c.source.name: "outputs/mine" for c in comparisons}, **more)  # fmt: skip
-
-
-def payload(text):
-    found = re.search(r'<script type="application/json" id="page-data">(.*?)</script>', text, re.S)
-    return json.loads(found[1])
 
 
 @pytest.fixture(scope="module")
@@ -243,38 +197,6 @@ def test_hostile_names_stay_text(hostile):
     figures = json.dumps(payload(text)["studies"]["s0"]["figures"])
     assert "<img" not in figures
     assert "<script" not in figures
-
-
-def test_several_studies_on_one_page(big, big_study, make_study):
-    folders = [big_study, make_study("other", n_trials=3), big_study / "trials" / "0003"]
-    comparisons = [compare(source) for source in read_sources(folders)]
-    text = render(comparisons)
-    rows = Tables(text).rows("study", "best trial")
-    assert [row["study"][1] for row in rows] == ["mine", "other", "single trials"]
-    assert float(rows[0]["forces, validation meV/Å"][1]) == big.value(
-        big.source.label(big.best), "valid.forces"
-    )
-    data = payload(text)
-    assert list(data["studies"]) == ["s0", "s1", "s2"]
-    assert {"1_shares.csv", "2_shares.csv", "3_shares.csv"} <= data["csv"].keys()
-    ids = [attrs["id"] for _, attrs in Tables(text).tags if "id" in attrs]
-    assert len(ids) == len(set(ids))
-
-
-def test_studies_that_say_little(tmp_path, make_trial):
-    """No trial; one that runs; one that left no table."""
-    (tmp_path / "none" / "trials").mkdir(parents=True)
-    text = render([compare(read_sources([tmp_path / "none"])[0])])
-    assert "No trial is complete yet." in text
-    make_trial(0, state="RUNNING", score=None, metrics={}, role="default")
-    text = render([compare(read_sources([tmp_path])[0])])
-    assert "No trial is complete yet." in text
-    assert "epoch 2 of 2" in text
-    folder = make_trial(1, metrics={}, stages=[], params={})
-    for name in ("breakdown", "metrics"):
-        (folder / f"{name}.parquet").unlink()
-    text = render([compare(read_sources([folder])[0])])
-    assert "Use these weights" not in text
 
 
 def test_folders_that_cannot_be_read_are_reported(tmp_path, make_trial):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from sweep.errors import InputError
-from sweep.report.comparison.sources import SINGLE, distinct_names, read_sources
+from sweep.report.comparison.sources import SINGLE, distinct_names, read_sources, usable
 
 
 def test_a_study(big_study):
@@ -60,6 +60,16 @@ def test_what_is_neither(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty: neither a study .* nor a trial"):
         read_sources([tmp_path / "empty"])
+
+
+def test_folders_without_a_record_are_skipped(make_trial, tmp_path):
+    trial, empty = make_trial(0), tmp_path / "failed"
+    empty.mkdir()
+    found, skipped = usable([trial, empty, tmp_path / "nowhere"])
+    assert found == [trial]
+    assert [reason.split(":")[0] for reason in skipped] == [str(empty), str(tmp_path / "nowhere")]
+    with pytest.raises(InputError, match="failed: neither a study"):
+        usable([empty])
 
 
 def test_a_single_trial_that_is_damaged(make_trial):

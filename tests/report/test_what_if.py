@@ -7,7 +7,7 @@ import pytest
 from sweep.errors import InputError
 from sweep.report.comparison.comparison import compare
 from sweep.report.comparison.sources import read_sources
-from sweep.report.comparison.what_if import parse_weights, what_if
+from sweep.report.comparison.what_if import parse_numbers, what_if
 
 
 def test_numbers_by_hand(make_trial, tmp_path):
@@ -58,22 +58,22 @@ def test_a_total_of_zero_has_no_balance(big):
 
 
 def test_weights_as_text():
-    assert parse_weights("esps=3, forces = 5e1") == {"esps": 3.0, "forces": 50.0}
+    assert parse_numbers("--weights", "esps=3, forces = 5e1") == {"esps": 3.0, "forces": 50.0}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("esps", "'esps' is not term=weight"),
-        ("", "'' is not term=weight"),
-        ("=3", "'=3' is not term=weight"),
+        ("esps", "'esps' is not name=number"),
+        ("", "'' is not name=number"),
+        ("=3", "'=3' is not name=number"),
         ("esps=3,esps=4", "'esps' stands there twice"),
-        ("esps=-1", "the weight of esps is '-1', expected 0 or larger"),
-        ("esps=nan", "the weight of esps is 'nan'"),
-        ("esps=inf", "the weight of esps is 'inf'"),
-        ("esps=a", "the weight of esps is 'a'"),
+        ("esps=-1", "esps is '-1', expected 0 or larger"),
+        ("esps=nan", "esps is 'nan'"),
+        ("esps=inf", "esps is 'inf'"),
+        ("esps=a", "esps is 'a'"),
     ],
 )
 def test_weights_that_are_none(text, message):
     with pytest.raises(InputError, match=f"^--weights: {message}"):
-        parse_weights(text)
+        parse_numbers("--weights", text)

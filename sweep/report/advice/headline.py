@@ -7,10 +7,10 @@ from sweep.records import Trial
 from sweep.report.advice.base import NOTICEABLE, Advice
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.confirmation_text import confirmation_gain, confirmation_sentences
-from sweep.report.constraints import blocked_sentence
+from sweep.report.constraints import blocked_sentence, limits
 from sweep.report.names import SPLITS, metric_of
 
-__all__ = ["confirmed", "contradictions", "gain", "several_objectives"]
+__all__ = ["confirmed", "contradictions", "gain", "judged_anew", "several_objectives"]
 
 _N_FRONT = 8
 
@@ -147,6 +147,25 @@ def _changes(c: Comparison) -> list[str]:
     if others:
         told.append(f"Not in the objective: {', '.join(text for _, text in sorted(others))}.")
     return told
+
+
+def judged_anew(c: Comparison) -> list[Advice]:
+    """What the trials are judged by, where it is not what the search was for."""
+    judgement, objective = c.source.study.judgement, c.source.study.objective
+    if judgement is None or objective is None:
+        return []
+    words = []
+    if judgement.metrics is not None:
+        words.append(f"by {joined([metric_of(key).title for key in judgement.metrics])}")
+    if judgement.limits:
+        words.append(f"with {limits(judgement.limits, judgement.limits)}")
+    elif judgement.limits is not None:
+        words.append("without limits")
+    text = (
+        f"Judged anew {' and '.join(words)}: nothing was trained for it, and every trial is taken "
+        "at the epoch that was best by the study's own objective."
+    )
+    return [Advice("judged_anew", "caution", text)]
 
 
 def several_objectives(c: Comparison) -> list[Advice]:

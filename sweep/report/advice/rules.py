@@ -16,6 +16,7 @@ __all__ = ["RULES", "Advice", "advise"]
 
 RULES: tuple[Callable[[Comparison], list[Advice]], ...] = (
     headline.gain,
+    headline.judged_anew,
     headline.several_objectives,
     headline.confirmed,
     errors.worse_metrics,

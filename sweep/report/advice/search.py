@@ -127,7 +127,7 @@ def idle_weights(c: Comparison) -> list[Advice]:
 
 def still_falling(c: Comparison) -> list[Advice]:
     """Whether the best trial was still learning when its training ended."""
-    if c.best is None:
+    if c.best is None or c.best.is_judged_anew:  # its table holds another score
         return []
     try:
         path = c.best.folder / "metrics.parquet"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from sweep.errors import InputError
 from sweep.records import Study, Trial
-from sweep.records.study import group, is_study, not_found
+from sweep.records.load import group, is_study, not_found
 
-__all__ = ["SINGLE", "Source", "read_sources", "study_source"]
+__all__ = ["SINGLE", "Source", "read_sources", "study_source", "usable"]
 
 SINGLE = "single trials"
 
@@ -65,12 +65,32 @@ class Source:
         return f"trial {self.label(trial)}" if self.is_study else self.label(trial)
 
 
-def read_sources(folders: Sequence[Path]) -> list[Source]:
+def usable(folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The folders that hold a study or a trial, and why the others do not.
+
+    Raises:
+        InputError: if none does.
+    """
+    found = [path for path in folders if is_study(path) or (path / "trial.json").exists()]
+    skipped = [not_found(path) for path in folders if path not in found]
+    if not found:
+        raise InputError(skipped[0])
+    return found, skipped
+
+
+def read_sources(
+    folders: Sequence[Path], judge: Callable[[Study], Study] | None = None
+) -> list[Source]:
     """Read studies, and single trials as one more group at the end.
+
+    Args:
+        folders: Folders of studies and trials.
+        judge: Makes of a study the one that is shown, such as the same by other metrics.
 
     Raises:
         InputError: if a folder is not there or is neither.
     """
+    judge = judge or (lambda study: study)
     unique = list(dict.fromkeys(folder.resolve() for folder in folders))
     studies = [folder for folder in unique if is_study(folder)]
     single = [folder for folder in unique if folder not in studies]
@@ -78,11 +98,11 @@ def read_sources(folders: Sequence[Path]) -> list[Source]:
         if folder in single and not (folder / "trial.json").exists():
             raise InputError(not_found(path))
     sources = [
-        study_source(Study.read(folder, name))
+        study_source(judge(Study.read(folder, name)))
         for folder, name in zip(studies, distinct_names(studies), strict=True)
     ]
     if single:
-        sources.append(_single_source(single))
+        sources.append(_single_source(single, judge))
     return sources
 
 
@@ -107,8 +127,8 @@ def study_source(study: Study) -> Source:
     return Source(study, labels, study.default)
 
 
-def _single_source(folders: Sequence[Path]) -> Source:
-    study = group(SINGLE, folders)
+def _single_source(folders: Sequence[Path], judge: Callable[[Study], Study]) -> Source:
+    study = judge(group(SINGLE, folders))
     trials = list(study)
     names = distinct_names([trial.folder for trial in trials])
     labels = {trial.folder: name for trial, name in zip(trials, names, strict=True)}

@@ -16,7 +16,7 @@ from sweep.errors import InputError, unknown
 from sweep.records.balance import Balance, balance_of
 from sweep.report.comparison.sources import Source
 
-__all__ = ["CAVEAT", "WhatIf", "parse_weights", "what_if"]
+__all__ = ["CAVEAT", "WhatIf", "parse_numbers", "what_if"]
 
 CAVEAT = (
     "What if: recorded raw values under other weights. Nothing was trained with them; training "
@@ -42,27 +42,31 @@ class WhatIf:
     unknown_terms: tuple[str, ...]
 
 
-def parse_weights(text: str) -> dict[str, float]:
+def parse_numbers(option: str, text: str) -> dict[str, float]:
     """``esps=3,forces=50`` as a mapping.
 
+    Args:
+        option: Name of the option in errors.
+        text: What stands there.
+
     Raises:
-        InputError: naming the part that is not ``term=weight`` or whose weight is not valid.
+        InputError: naming the part that is not ``name=number`` or whose number is not valid.
     """
-    weights: dict[str, float] = {}
+    found: dict[str, float] = {}
     for part in text.split(","):
         name, separator, value = (word.strip() for word in part.partition("="))
         if not separator or not name:
-            raise InputError(f"--weights: '{part.strip()}' is not term=weight")
-        if name in weights:
-            raise InputError(f"--weights: '{name}' stands there twice")
+            raise InputError(f"{option}: '{part.strip()}' is not name=number")
+        if name in found:
+            raise InputError(f"{option}: '{name}' stands there twice")
         try:
-            weight = float(value)
+            number = float(value)
         except ValueError:
-            weight = math.nan
-        if not (math.isfinite(weight) and weight >= 0):
-            raise InputError(f"--weights: the weight of {name} is '{value}', expected 0 or larger")
-        weights[name] = weight
-    return weights
+            number = math.nan
+        if not (math.isfinite(number) and number >= 0):
+            raise InputError(f"{option}: {name} is '{value}', expected 0 or larger")
+        found[name] = number
+    return found
 
 
 def what_if(source: Source, labels: Sequence[str], weights: Mapping[str, float]) -> list[WhatIf]:

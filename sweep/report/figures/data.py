@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from sweep.report.comparison.comparison import Comparison
-from sweep.report.names import SPLITS, metric_of
+from sweep.report.comparison.studies import common_pair
+from sweep.report.names import SPLITS, Metric, metric_of
 
 __all__ = [
-    "Bars", "Changes", "Grid", "ShareHistory", "caption", "changes", "conflict_grid",
-    "gradient_bars", "importance_grid", "share_grids", "share_history", "what_if_bars",
+    "Bars", "Changes", "Grid", "Series", "ShareHistory", "caption", "changes", "conflict_grid",
+    "gradient_bars", "importance_grid", "share_grids", "share_history", "study_series",
+    "what_if_bars",
 ]  # fmt: skip
 
 
@@ -92,6 +94,40 @@ class Changes:
     def title(self) -> str:
         """What is drawn."""
         return f"error on the {SPLITS[self.split]} set relative to {self.baseline}"
+
+
+@dataclass(frozen=True)
+class Series:
+    """The ranked trials of one study as points.
+
+    Attributes:
+        name: The study.
+        names: What every trial is called.
+        x: Their first metric.
+        y: Their second metric.
+        roles: ``default``, ``best``, … or nothing.
+    """
+
+    name: str
+    names: list[str]
+    x: list[float]
+    y: list[float]
+    roles: list[str]
+
+
+def study_series(comparisons: Sequence[Comparison]) -> tuple[Metric, Metric, list[Series]] | None:
+    """Two validation errors that all studies measured, and the ranked trials of each of them."""
+    pair = common_pair(comparisons) if len(comparisons) > 1 else None
+    if pair is None:
+        return None
+    series = []
+    for c in comparisons:
+        table = c.ranked.dropna(subset=[f"valid.{key}" for key in pair])
+        x, y = ([float(value) for value in table[f"valid.{key}"]] for key in pair)
+        names = [c.source.sentence_name(c.trial_of[str(label)]) for label in table.index]
+        series.append(Series(c.source.name, names, x, y, [str(role) for role in table["role"]]))
+    first, second = map(metric_of, pair)
+    return first, second, series
 
 
 def caption(c: Comparison, label: str) -> str:

@@ -8,11 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["COLOURS", "DIVERGING", "ROLE_COLOURS", "SEQUENTIAL", "TermStyle", "term_styles"]
+__all__ = [
+    "COLOURS", "DIVERGING", "ROLE_COLOURS", "SEQUENTIAL", "SYMBOLS", "TermStyle", "mark_of",
+    "term_styles",
+]  # fmt: skip
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 ROLE_COLOURS = {
     "default": "#999999", "balanced": "#E69F00", "best": "#0072B2", "knee": "#0072B2",
+}  # fmt: skip
+
+# Of trials in scatter plots, in plotly's words.
+SYMBOLS = {
+    "": "circle", "default": "square", "balanced": "triangle-up", "best": "star", "knee": "star",
 }  # fmt: skip
 
 # White to dark blue, and orange over white to blue: both keep their order in grey and for any eye.
@@ -48,6 +56,12 @@ class TermStyle:
     colour: str
     pattern: str
     dash: str
+
+
+def mark_of(roles: str) -> str:
+    """The role by which a trial is marked: the answer before the default before the balanced."""
+    found = (role for role in ("best", "knee", "default", "balanced") if role in roles)
+    return next(found, "")
 
 
 def term_styles(terms: Sequence[str]) -> dict[str, TermStyle]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from sweep.numbers import change
 from sweep.report.comparison.comparison import Comparison
-from sweep.report.figures.data import Bars, changes
+from sweep.report.figures.data import Bars, changes, study_series
 from sweep.report.figures.data import share_history as history_of
-from sweep.report.figures.palette import ROLE_COLOURS, term_styles
+from sweep.report.figures.palette import COLOURS, ROLE_COLOURS, SYMBOLS, mark_of, term_styles
 from sweep.report.figures.plots_base import Spec, as_json, axis, make_layout, plain, vertical
 
-__all__ = ["change_bars", "share_history", "stacked_bars"]
+__all__ = ["change_bars", "share_history", "stacked_bars", "study_scatter"]
 
 
 def change_bars(c: Comparison) -> Spec | None:
@@ -69,6 +70,36 @@ def share_history(c: Comparison, label: str) -> Spec | None:
         "title": {"text": plain(found.title), "font": {"size": 13}, "x": 0.02, "xanchor": "left"},
         "shapes": [vertical(x) for x in found.stage_starts],
     }  # fmt: skip
+    return {"data": data, "layout": layout}
+
+
+def study_scatter(comparisons: Sequence[Comparison]) -> Spec | None:
+    """Two validation errors of the ranked trials of several studies, a colour for each study."""
+    found = study_series(comparisons)
+    if found is None:
+        return None
+    first, second, all_series = found
+    data = []
+    for i, series in enumerate(all_series):
+        marks = [mark_of(roles) for roles in series.roles]
+        data.append(
+            {
+                "type": "scatter", "mode": "markers", "name": plain(series.name),
+                "x": series.x, "y": series.y, "text": [plain(name) for name in series.names],
+                "marker": {"color": COLOURS[i % len(COLOURS)],
+                           "symbol": [SYMBOLS[mark] for mark in marks],
+                           "size": [14 if mark else 8 for mark in marks],
+                           "line": {"color": "white", "width": 1}},
+                "hovertemplate": "%{text}<br>%{x:.4g}, %{y:.4g}<extra>%{fullData.name}</extra>",
+            }
+        )  # fmt: skip
+    layout = make_layout(height=420)
+    layout |= {
+        "showlegend": True,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "xaxis": axis(f"{first.title}, validation ({first.unit or 'score'})", type="log"),
+        "yaxis": axis(f"{second.title}, validation ({second.unit or 'score'})", type="log"),
+    }
     return {"data": data, "layout": layout}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.figures.explorer import explorer
-from sweep.report.figures.palette import COLOURS, ROLE_COLOURS
+from sweep.report.figures.palette import COLOURS, ROLE_COLOURS, mark_of
 from sweep.report.names import weight_term
 
 __all__ = ["WIDTH", "draw_pareto", "draw_scatter", "make_figure"]
@@ -79,11 +79,7 @@ def _points(axes: Any, free: dict[str, Any], x: str, y: str) -> None:
     ):
         if None in point:
             continue
-        name = "ranked" if is_ranked else "not ranked"
-        for role in ("best", "knee", "default", "balanced"):
-            if name == "ranked" and role in roles:
-                name = role
-                break
+        name = (mark_of(roles) or "ranked") if is_ranked else "not ranked"
         groups.setdefault(name, []).append((point[0], point[1]))
     looks: dict[str, dict[str, Any]] = {
         "ranked": {"marker": "o", "s": 14, "color": COLOURS[4]},

@@ -29,6 +29,7 @@ from sweep.report.page.tables import (
     PageTable,
     answer_table,
     balance_table,
+    difference_table,
     error_table,
     study_table,
 )
@@ -104,6 +105,8 @@ def render_page(
             "font-src data:",
         ]
     )
+    scatter = plots.study_scatter(comparisons)
+    figures = {} if scatter is None else {"studies-scatter": scatter}
     names = [c.source.name for c in comparisons]
     return environment.get_template("page.html.j2").render(
         title=" and ".join(names),
@@ -111,9 +114,11 @@ def render_page(
         refresh=refresh,
         style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),
         scripts=[Markup(script) for script in scripts],
-        payload=Markup(script_json({"studies": payload, "csv": dict(data)})),
+        payload=Markup(script_json({"studies": payload, "figures": figures, "csv": dict(data)})),
         studies=studies,
         overview=study_table(comparisons) if len(comparisons) > 1 else None,
+        differences=difference_table(comparisons) if len(comparisons) > 1 else None,
+        scatter=scatter is not None,
         folders=folders,
         caveat=CAVEAT,
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S"),

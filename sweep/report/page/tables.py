@@ -12,6 +12,7 @@ import pandas as pd
 from sweep.numbers import change, count, number, percent
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.measures import Measure, seeds_of
+from sweep.report.comparison.studies import differences, standings
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import SPLITS, metric_of
 
@@ -21,6 +22,7 @@ __all__ = [
     "PageTable",
     "answer_table",
     "balance_table",
+    "difference_table",
     "error_table",
     "study_table",
 ]
@@ -164,23 +166,30 @@ def balance_table(c: Comparison) -> PageTable:
 
 
 def study_table(comparisons: Sequence[Comparison]) -> PageTable:
-    """The best trial of every study."""
+    """The default and the answer of every study, on validation and test data."""
     keys = list(dict.fromkeys(k for c in comparisons for k in metric_keys(c.trials)))
-    columns = [
-        Column("study", is_number=False),
-        Column("trials"),
-        Column("best trial", is_number=False),
-    ]
-    columns += [Column(f"{metric_of(k).title}, {SPLITS['valid']}", metric_of(k).unit) for k in keys]
+    columns = [Column(title, is_number=False) for title in ("study", "weights", "data")]
+    columns += [Column(metric.title, metric.unit) for metric in map(metric_of, keys)]
     rows = []
-    for c in comparisons:
-        label = c.source.label(c.best) if c.best is not None else None
-        cells = [Cell(c.source.name, c.source.name),
-                 Cell(f"{len(c.complete)} of {len(c.trials)} complete", str(len(c.complete))),
-                 Cell(label or "none", label or "")]  # fmt: skip
-        cells += [Cell("") if label is None else _measure(c, label, f"valid.{key}") for key in keys]
-        rows.append(cells)
-    return PageTable("The best of every study; changes against its own baseline", columns, rows)
+    for one in standings(comparisons):
+        c, split = one.comparison, SPLITS[one.split]
+        trials = f"{len(c.complete)} of {len(c.trials)} complete"
+        cells = [Cell(c.source.name, c.source.name, trials), Cell(one.role, one.role, one.trial),
+                 Cell(split, split)]  # fmt: skip
+        rows.append(cells + [_measured(one.measures.get(key)) for key in keys])
+    return PageTable("Default and answer of every study; changes against its own default", columns,
+                     rows)  # fmt: skip
+
+
+def difference_table(comparisons: Sequence[Comparison]) -> PageTable | None:
+    """What differs between the studies; None if nothing does, or nothing is known."""
+    found = differences(comparisons)
+    if not found:
+        return None
+    names = [c.source.name for c in comparisons]
+    columns = [Column("key", is_number=False), *(Column(name, is_number=False) for name in names)]
+    rows = [[Cell(key, key), *(Cell(v, v) for v in values)] for key, values in found.items()]
+    return PageTable("What differs between them", columns, rows)
 
 
 def _head(c: Comparison, label: str) -> list[Cell]:

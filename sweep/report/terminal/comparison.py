@@ -17,9 +17,10 @@ from sweep.records.weights_file import loss_block
 from sweep.report.advice.headline import gain
 from sweep.report.advice.rules import advise
 from sweep.report.comparison.comparison import Comparison
+from sweep.report.comparison.studies import differences, standings
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.comparison.what_if import CAVEAT
-from sweep.report.names import metric_of
+from sweep.report.names import SPLITS, metric_of
 
 __all__ = ["show_comparisons", "show_standing"]
 
@@ -33,7 +34,35 @@ def show_comparisons(comparisons: Sequence[Comparison], *, n_rows: int) -> Rende
         comparisons: The studies.
         n_rows: Number of trials that a table lists, beside the references.
     """
-    return Group(*(_show(c, n_rows) for c in comparisons))
+    parts = [_show(c, n_rows) for c in comparisons]
+    if len(comparisons) > 1:
+        parts += _studies(comparisons)
+    return Group(*parts)
+
+
+def _studies(comparisons: Sequence[Comparison]) -> list[RenderableType]:
+    """Default and answer of every study, and what differs between the studies."""
+    keys = list(dict.fromkeys(key for c in comparisons for key in metric_keys(c.trials)))
+    rows = []
+    for one in standings(comparisons):
+        measures = [one.measures.get(key) for key in keys]
+        cells = ["" if m is None else with_change(m.number, m.change, narrow=True)
+                 for m in measures]  # fmt: skip
+        role = ", ".join(word for word in (one.role, one.trial) if word)
+        rows.append([one.comparison.source.name, role, SPLITS[one.split], *cells])
+    headings = [f"{metric.title}\n{metric.unit}" for metric in map(metric_of, keys)]
+    parts: list[RenderableType] = [
+        plain(""),
+        make_table("the studies, each against its own default",
+                   ["study", "weights", "data", *headings], rows, align="lll"),
+    ]  # fmt: skip
+    found = differences(comparisons)
+    if found:
+        names = [c.source.name for c in comparisons]
+        table = [[key, *values] for key, values in found.items()]
+        parts.append(make_table("what differs between them", ["key", *names], table,
+                                align="l" * (1 + len(names))))  # fmt: skip
+    return parts
 
 
 def show_standing(comparisons: Sequence[Comparison], *, n_rows: int) -> RenderableType:

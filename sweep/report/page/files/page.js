@@ -199,6 +199,7 @@
   page.font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: "#222" };
   for (const study of Object.values(page.studies))
     for (const [id, spec] of Object.entries(study.figures)) draw(id, spec);
+  for (const [id, spec] of Object.entries(page.figures)) draw(id, spec);
   for (const figure of document.querySelectorAll("figure.explorer")) explore(figure);
   addEventListener("beforeprint", () => {
     for (const plot of document.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(plot);
