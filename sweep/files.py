@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_json", "replacing", "sync", "write_json", "write_text"]
+__all__ = ["make_folder", "read_json", "replacing", "sync", "write_json", "write_text"]
 
 _SUFFIX = ".tmp"
 _LEFT_SECONDS = 3600.0  # longer than any file takes to be written
@@ -23,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Both the content and the new name are on the disk then: what a database is told afterwards must
     not outlive what it tells of. Several processes may write the same file; the last one stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_SUFFIX}")
     try:
         yield temporary
@@ -42,6 +42,14 @@ def _remove_left(path: Path) -> None:
         with suppress(FileNotFoundError):
             if path.stat().st_mtime - left.stat().st_mtime > _LEFT_SECONDS:
                 left.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those around it that are missing; their names are on the disk then."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
 
 
 def sync(path: Path) -> None:

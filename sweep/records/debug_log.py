@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sweep.errors import DamagedRecordError
+from sweep.files import make_folder, sync
 
 __all__ = ["DebugLog", "breakdown_line", "epoch_line"]
 
@@ -25,11 +26,14 @@ class DebugLog:
 
     def __init__(self, path: Path, *, size: int) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        is_new = not path.exists()
         with path.open("ab") as file:
             if file.tell() < size:
                 raise DamagedRecordError(f"{path}: {file.tell()} bytes; {size} were written")
             file.truncate(size)
+        if is_new:
+            sync(path.parent)
 
     def append(self, lines: Sequence[str]) -> int:
         """Add lines; returns the size of the file afterwards."""

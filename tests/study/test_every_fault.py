@@ -1,0 +1,152 @@
+"""One thing goes wrong at any moment of a search; the same command then does what was asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import faults
+import optuna
+import pytest
+from omegaconf import OmegaConf, open_dict, read_write
+from optuna.trial import TrialState
+
+from sweep.records import State, load_study
+from sweep.records.objective import Objective
+from sweep.search.space import SearchSpace
+from sweep.study import leases
+from sweep.study.spec import StudySpec, without_hydra
+from sweep.study.storage import open_storage
+
+N_TRIALS, N_EPOCHS = 5, 3
+SPACE = {"loss.esps.weight": "tag(log, interval(0.1, 10))"}
+
+
+@pytest.fixture
+def spec_in(load_config):
+    """The same study in any folder."""
+    template = load_config("+experiment=smoke", hydra=True)
+    space = SearchSpace.parse(SPACE, [])
+
+    def make(folder: Path) -> StudySpec:
+        own = template.copy()
+        with read_write(own), open_dict(own):
+            own.hydra.mode = "MULTIRUN"
+            own.hydra.sweep.dir = str(folder)
+        objective = Objective.read(OmegaConf.to_container(own.objective, resolve=True))
+        assert objective is not None
+        return StudySpec(
+            name="study",
+            folder=folder,
+            space=space,
+            template=own,
+            objective=objective,
+            confirm=None,
+            sampler=OmegaConf.create({"_target_": "optuna.samplers.RandomSampler"}),
+            pruner=OmegaConf.create({"_target_": "optuna.pruners.ThresholdPruner", "upper": 1.57}),
+            storage=None,
+            n_trials=N_TRIALS,
+            max_failure_rate=0.0,
+        )
+
+    assert without_hydra(template).train_schedule["1"].end == N_EPOCHS - 1
+    return make
+
+
+def told(folder: Path) -> dict[int, tuple[TrialState, float | None]]:
+    """What Optuna says of the trials that ended."""
+    if not (folder / "study.journal").exists():
+        return {}
+    storage = open_storage(None, folder)
+    studies = storage.get_all_studies()
+    if not studies:
+        return {}
+    trials = storage.get_all_trials(studies[0]._study_id)
+    return {t.number: (t.state, t.value) for t in trials if t.state.is_finished()}
+
+
+def check(folder: Path) -> None:
+    """Exactly what was asked for, and the right answer."""
+    ended = told(folder)
+    assert list(ended) == list(range(N_TRIALS))
+    study = load_study(folder)
+    assert not study.unreadable
+    assert [trial.number for trial in study] == list(range(N_TRIALS))
+    for trial in study:
+        state, value = ended[trial.number]
+        assert str(trial.state) == state.name
+        weight = float(trial.stages[0].loss["esps"]["weight"])
+        if trial.params:
+            assert trial.params["loss.esps.weight"] == weight
+        assert trial.score == faults.score(weight, trial.epoch)
+        assert len(trial.steps()) == faults.STEPS * (trial.epoch + 1)
+        assert len(trial.metrics()) == trial.epoch + 1
+        if trial.state is State.COMPLETE:
+            assert value == trial.score
+            assert trial.epoch == N_EPOCHS - 1
+    assert study.best.score == min(trial.score for trial in study.complete)
+    assert study.states == {State.COMPLETE: 2, State.PRUNED: 3}
+
+
+def elsewhere(spec: StudySpec) -> None:
+    """The same command on another node, which does not see this one's locks and is impatient."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leases, "node", lambda: "another node")
+        patch.setattr(leases.fcntl, "flock", lambda *_: None)
+        patch.setattr(leases.Leases.__init__, "__kwdefaults__", {"grace_seconds": 0.0})
+        faults.command(spec)
+
+
+def endure(spec: StudySpec, kind: str, at: int, beside: Path) -> str:
+    """Bring the fault, give the same command again, and look at what is there."""
+    if spec.folder.exists():
+        shutil.rmtree(spec.folder)
+    beside.mkdir(parents=True)
+    status, _ = faults.search_with(spec, kind, at, beside, lambda: elsewhere(spec))
+    if status == faults.POWER:
+        shutil.rmtree(spec.folder)
+        (beside / "disk").rename(spec.folder)
+    before = told(spec.folder)
+    pid = faults.forked(lambda: faults.command(spec))
+    again = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert again == 0, f"{kind} at {at}: the command does not recover"
+    check(spec.folder)
+    after = told(spec.folder)
+    assert before.items() <= after.items()
+    return f"{status}"
+
+
+KINDS = {
+    "fail": {faults.FAILED},
+    "stop": {-9 & 0xFF},
+    "lose names": {faults.POWER},
+    "lose contents": {faults.POWER},
+    "lease": {0, faults.FAILED},
+    "stand still": {0, faults.FAILED},
+}
+
+
+@pytest.fixture
+def events(spec_in, tmp_path) -> list[str]:
+    """What happens in a search without faults."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    spec, beside = spec_in(tmp_path / "whole"), tmp_path / "beside"
+    beside.mkdir()
+    status, seen = faults.search_with(spec, "none", -1, beside, lambda: None)
+    assert status == 0
+    check(spec.folder)
+    return seen
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_at_some_events(spec_in, events, tmp_path, kind):
+    for at in range(list(KINDS).index(kind), len(events), 41):
+        endure(spec_in(tmp_path / "study"), kind, at, tmp_path / f"{kind} {at}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_at_every_event(spec_in, events, tmp_path, kind):
+    for at in range(len(events)):
+        endure(spec_in(tmp_path / "study"), kind, at, tmp_path / f"{kind} {at}")
