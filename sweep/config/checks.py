@@ -52,6 +52,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "search.confirm.top": (0, math.inf, True),
     "search.confirm.seeds": (2, math.inf, True),  # the spread of one is unknown
     "seed": (0, 2**31 - 1, True),
+    "split_seed": (0, 2**31 - 1, True),
 }
 
 
