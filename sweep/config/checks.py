@@ -59,6 +59,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "weighting.smoothing": (0, 0.999, True),
     "weighting.ceiling": (1, math.inf, False),
     "seed": (0, 2**31 - 1, True),
+    "split_seed": (0, 2**31 - 1, True),
 }
 
 

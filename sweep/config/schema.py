@@ -137,5 +137,6 @@ class Config:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     seed: int = MISSING
+    split_seed: int = MISSING
     fit_name: str = MISSING
     cache_dir: str | None = None

@@ -30,7 +30,7 @@ __all__ = ["Entry", "cached", "opened", "write_meta"]
 
 Array = NDArray[Any]
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key: raise it when what the arrays hold changes."""
 
 
@@ -139,6 +139,8 @@ def _to_disk(path: Path) -> None:
 
 
 def _map(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    if dtype.kind not in "biuf":  # of objects it would map pointers
+        raise ValueError(f"{file}: not numbers")
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     if file.stat().st_size != size:
         raise ValueError(f"{file}: {file.stat().st_size} bytes instead of {size}")

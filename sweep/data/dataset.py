@@ -74,6 +74,7 @@ class DataSet:
         atomic_energies: atomic number -> E0 in eV, ascending; its keys are the elements of
         ``train``.
         labels: batch keys of the labels that the head maps.
+        notes: what was done with configurations that are in the files but in no split.
     """
 
     name: str
@@ -82,6 +83,7 @@ class DataSet:
     test: Table
     atomic_energies: Mapping[int, float]
     labels: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -104,22 +106,24 @@ class DataSet:
 def load(
     heads: Mapping[str, Mapping[str, Any]],
     *,
-    seed: int,
+    split_seed: int,
     cache_dir: str | Path | None = None,
     report: Report = silent,
 ) -> DataSet:
     """Read, split and check the data of the configuration's one head.
 
     Frames of ``config_type=IsolatedAtom`` are taken out of the training file, as MACE does: they
-    carry energies of isolated atoms, not training data; ``E0s: null`` reads them.
+    carry energies of isolated atoms, which win over ``E0s: average``, not training data.
+    Configurations of ``config_weight=0`` are taken out of every split: whatever is computed of a
+    split is as if they were not in the file. Any other weight acts in the loss alone.
 
     Args:
         heads: name -> ``train_file``, ``valid_file`` or ``valid_fraction``, and optionally
         ``test_file``,
             ``E0s``, ``info_keys``, ``arrays_keys``. ``valid_fraction`` counts only without a
             ``valid_file``.
-        seed: of the random split into training and validation set; the split is MACE's for this
-            seed.
+        split_seed: of the random split into training and validation set; the split is MACE's for
+            this seed.
         cache_dir: where large files are kept as arrays, which all processes share; None to hold
             them in memory.
         report: is told how far the reading of large files is.
@@ -145,7 +149,14 @@ def load(
         file = head.get(key)
         if not file:
             return tabulate([])
-        return read_table(file, info_keys, arrays_keys, cache_dir=cache_dir, report=report)
+        return read_table(
+            file,
+            info_keys,
+            arrays_keys,
+            cache_dir=cache_dir,
+            report=report,
+            required=key == "train_file",  # what validation needs is known with the objective
+        )
 
     everything = read("train_file")
     isolated = isolated_atoms(everything)
@@ -155,18 +166,46 @@ def load(
     if head.get("valid_file"):
         valid = read("valid_file")
     else:
-        train, valid = _split(train, head.get("valid_fraction"), seed, where)
-    e0s = atomic_energies(head.get("E0s"), train, everything.take(isolated), where=f"{where}.E0s")
+        train, valid = _split(train, head.get("valid_fraction"), split_seed, where)
+    notes: list[str] = []
+    splits = [
+        _weighted(split, table, notes)
+        for split, table in zip(SPLITS, (train, valid, read("test_file")), strict=True)
+    ]
+    atoms = everything.take(isolated)
+    e0s = atomic_energies(head.get("E0s"), splits[0], atoms, where=f"{where}.E0s")
+    if len(atoms):
+        notes.append(_isolated_note(head.get("E0s"), atoms))
     data = DataSet(
         name=str(name),
-        train=train,
-        valid=valid,
-        test=read("test_file"),
+        train=splits[0],
+        valid=splits[1],
+        test=splits[2],
         atomic_energies=e0s,
         labels=_mapped([*info_keys, *arrays_keys]),
+        notes=tuple(notes),
     )
-    _check_elements(data)
+    _check_elements(data, where, given=bool(head.get("valid_file")))
     return data
+
+
+def _weighted(split: str, table: Table, notes: list[str]) -> Table:
+    """The configurations that count at all."""
+    counts = table.graphs("weight") > 0
+    if counts.all():
+        return table
+    if not counts.any():
+        raise InputError(f"{table[0].file}: config_weight is 0 in every {split} configuration")
+    notes.append(f"{split}: {int((~counts).sum())} configurations of config_weight 0 are left out")
+    return table.take(counts)
+
+
+def _isolated_note(e0s: Any, isolated: Table) -> str:
+    """Which use was made of isolated atoms."""
+    names = ", ".join(map(symbol, np.unique(isolated.atoms("atomic_numbers"))))
+    used = e0s is None or e0s == "average"
+    how = "their energies are the E0s" if used else "not used: E0s are given in the configuration"
+    return f"isolated atoms of {names}: {how}"
 
 
 def _mapped(names: list[str]) -> tuple[str, ...]:
@@ -192,17 +231,23 @@ def _split(table: Table, fraction: Any, seed: int, where: str) -> tuple[Table, T
     return table.take(np.array(order[:n_train])), table.take(np.array(order[n_train:]))
 
 
-def _check_elements(data: DataSet) -> None:
+def _check_elements(data: DataSet, where: str, *, given: bool) -> None:
     present = ", ".join(map(symbol, data.elements))
     for split, table in data.splits():
         numbers = table.atoms("atomic_numbers")
         lacking = np.flatnonzero(~np.isin(numbers, data.elements))
         if lacking.size:
             graph = table.graph_of_atom[lacking]
+            way_out = ""
+            if split == "valid" and not given:
+                way_out = (
+                    f"; the split is random: give another split_seed, a {where}.valid_file, or "
+                    "more configurations with this element"
+                )
             lowest = numbers[lacking[graph == graph[0]]].min()
             raise InputError(
                 f"{table.where(graph[0])} ({split} set) has the element {symbol(lowest)}, "
-                f"which the training set lacks; it has {present}"
+                f"which the training set lacks; it has {present}{way_out}"
             )
 
 

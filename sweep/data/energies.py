@@ -9,21 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.read.configurations import Configuration
+from sweep.data.read.configurations import ISOLATED_ATOM, Configuration
 from sweep.data.table import Table, tabulate
 from sweep.errors import InputError
 
 __all__ = [
-    "ISOLATED_ATOM",
     "atomic_energies",
     "interaction_energies",
     "is_isolated_atom",
     "isolated_atoms",
     "symbol",
 ]
-
-ISOLATED_ATOM = "IsolatedAtom"
-"""``config_type`` of the frames that give the energy of an isolated atom, as in MACE."""
 
 
 def symbol(atomic_number: int) -> str:
@@ -54,12 +50,13 @@ def atomic_energies(
     """Energy of the isolated atom of every element of the training set, eV.
 
     Args:
-        e0s: ``"average"``: least squares of the training energies over the numbers of atoms, as
-            MACE does it (without any labelled energy: zeros). A mapping from element to energy,
+        e0s: ``"average"``: from ``isolated`` if there are any, as in MACE, else least squares of
+            the training energies over the numbers of atoms, as MACE does it (without any labelled
+            energy: zeros). A mapping from element to energy,
             elements as atomic numbers or symbols, or the text of such a mapping. None: from
             ``isolated``.
         train: the training set, without isolated atoms.
-        isolated: the frames of isolated atoms; read only if ``e0s`` is None.
+        isolated: the frames of isolated atoms; not read if ``e0s`` is a mapping.
         where: the key of the configuration, for messages.
 
     Returns:
@@ -70,7 +67,7 @@ def atomic_energies(
     """
     table = tabulate(train)
     elements = np.unique(table.atoms("atomic_numbers")).tolist()
-    if e0s is None:
+    if e0s is None or (e0s == "average" and len(isolated)):
         given = _isolated(isolated, where)
     elif isinstance(e0s, Mapping):
         given = _given(e0s, where)
@@ -81,7 +78,14 @@ def atomic_energies(
     missing = [z for z in elements if z not in given]
     if missing:
         names = ", ".join(f"{symbol(z)} ({z})" for z in missing)
-        source = "no isolated atom of" if e0s is None else "no energy for"
+        source = "no energy for"
+        if e0s is None:
+            source = "no isolated atom of"
+        elif e0s == "average":  # MACE, too, takes them all from the file or none
+            source = (
+                "the training file has isolated atoms, whose energies win over 'average', but none "
+                "of"
+            )
         raise InputError(f"{where}: {source} {names}, which the training set has")
     return {z: given[z] for z in elements}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["LABELS", "WEIGHTS", "Label", "Weight", "find_label", "label_names"]
+__all__ = ["LABELS", "VIRIALS", "WEIGHTS", "Label", "Weight", "find_label", "label_names"]
 
 
 @dataclass(frozen=True)
@@ -115,14 +115,22 @@ WEIGHTS: dict[str, Weight] = {
 given."""
 
 
+VIRIALS = Label("virials", "stress", (3, 3), False, "eV", aliases=("virial",))
+"""Another form of the stress, which is minus the virial over the volume, as in MACE and ASE."""
+
+
 def label_names() -> list[str]:
     """The names and aliases that a mapping may use."""
-    return [name for label in LABELS.values() for name in (label.name, *label.aliases)]
+    return [name for label in _all() for name in (label.name, *label.aliases)]
 
 
 def find_label(name: str) -> Label | None:
     """The label of a name or an alias, or None."""
-    for label in LABELS.values():
+    for label in _all():
         if name == label.name or name in label.aliases:
             return label
     return None
+
+
+def _all() -> list[Label]:
+    return [*LABELS.values(), VIRIALS]

@@ -30,7 +30,9 @@ def load_data(cfg: DictConfig, console: Console | None = None) -> DataSet:
         InputError: names the key, or the file and the configuration.
     """
     with _Display(console or make_console()) as display:
-        dataset = load(cfg.heads, seed=cfg.seed, cache_dir=cfg.cache_dir, report=display)
+        dataset = load(
+            cfg.heads, split_seed=cfg.split_seed, cache_dir=cfg.cache_dir, report=display
+        )
         r_max = model_settings(cfg).r_max
         for _, table in dataset.splits():
             if table.columns.folder is not None:

@@ -45,7 +45,7 @@ def main() -> None:
              f"trainer.device={arguments.device}"],
         )  # fmt: skip
     stage = check_config(cfg)[0]
-    setup = Setup(cfg, load(cfg.heads, seed=cfg.seed))
+    setup = Setup(cfg, load(cfg.heads, split_seed=cfg.split_seed))
     loss = WeightedLoss(stage.loss, device=setup.device)
     optimization = Optimization(setup.model, OmegaConf.to_object(cfg.trainer), stage)
     parameters, clip_grad = list(setup.model.parameters()), cfg.trainer.clip_grad

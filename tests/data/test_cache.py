@@ -94,7 +94,7 @@ def small_chunks(monkeypatch):
 
 def load_one(file, cache_dir, **head):
     head = {**HEAD, "train_file": str(file), "valid_fraction": 0.3, **head}
-    return load({"default": head}, seed=1, cache_dir=cache_dir)
+    return load({"default": head}, split_seed=1, cache_dir=cache_dir)
 
 
 def graphs_of(table, dtype, max_l=1):
@@ -304,7 +304,7 @@ def test_two_processes_at_once_build_once_and_without_torch(file, tmp_path):
         "    told = set()\n"
         "    report = lambda what, done, total: told.add(what)\n"
         "    head = json.loads(sys.argv[1])\n"
-        "    data = load({'a': head}, seed=0, cache_dir=sys.argv[2], report=report)\n"
+        "    data = load({'a': head}, split_seed=0, cache_dir=sys.argv[2], report=report)\n"
         "    neighbours_in_cache(data.train.columns, 4.0, report)\n"
         "    assert 'torch' not in sys.modules\n"
         "    print(json.dumps(sorted(told)))\n"

@@ -28,7 +28,7 @@ def test_files_are_the_splits(files, water, train_file):
         "E0s": "average",
         **KEYS,
     }
-    data = load({"water": head}, seed=0)
+    data = load({"water": head}, split_seed=0)
     assert [len(c) for _, c in data.splits()] == [10, 1, 2]
     assert data.name == "water"
     assert data.elements == (1, 8)
@@ -55,7 +55,7 @@ def test_random_split_is_that_of_mace(train_file, tmp_path):
 
 def load_one(train_file, seed=0, **head):
     head = {"E0s": "average", **KEYS, "train_file": train_file, **head}
-    return load({"default": head}, seed=seed)
+    return load({"default": head}, split_seed=seed)
 
 
 def test_isolated_atoms_leave_the_training_set(files, water):
@@ -67,7 +67,13 @@ def test_isolated_atoms_leave_the_training_set(files, water):
     data = load_one(path, E0s=None, valid_fraction=0.5)
     assert data.atomic_energies == {1: -1.0, 8: -2.0}
     assert (len(data.train), len(data.valid)) == (1, 1)
-    assert load_one(path, valid_fraction=0.5).atomic_energies != data.atomic_energies
+    # as in MACE they win over an average, but not over what the user gives
+    average = load_one(path, valid_fraction=0.5)
+    assert average.atomic_energies == data.atomic_energies
+    assert average.notes == ("isolated atoms of H, O: their energies are the E0s",)
+    given = load_one(path, valid_fraction=0.5, E0s={"H": -3.0, "O": -4.0})
+    assert given.atomic_energies == {1: -3.0, 8: -4.0}
+    assert given.notes == ("isolated atoms of H, O: not used: E0s are given in the configuration",)
 
 
 def test_coverage(files, water):
@@ -117,7 +123,7 @@ def test_errors_of_the_head(train_file):
     ]
     for heads, message in cases:
         with pytest.raises(InputError, match=message) as error:
-            load(heads, seed=0)
+            load(heads, split_seed=0)
         assert "\n" not in str(error.value)
 
 
@@ -157,6 +163,6 @@ def test_the_head_of_a_composed_configuration(train_file):
             **KEYS,
         }
     }
-    data = load(OmegaConf.create(heads), seed=0)
+    data = load(OmegaConf.create(heads), split_seed=0)
     assert data.atomic_energies == {1: -1.0, 8: -2.0}
-    assert energies(data.valid) == energies(load(heads, seed=0).valid)
+    assert energies(data.valid) == energies(load(heads, split_seed=0).valid)

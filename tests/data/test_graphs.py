@@ -44,8 +44,9 @@ def labelled(seed: int, n_waters: int, *, periodic: bool) -> ase.Atoms:
         atoms.info["REF_stress"] = rng.normal(size=6)
     for name, shape in (("dipole", 3), ("external_field", 3), ("polarizability", 9)):
         atoms.info[f"REF_{name}"] = rng.normal(size=shape)
-    for name in ("energy", "total_charge", "total_spin", "fermi_level"):
+    for name in ("energy", "total_charge", "fermi_level"):
         atoms.info[f"REF_{name}"] = float(rng.normal())
+    atoms.info["REF_total_spin"] = int(rng.integers(1, 5))
     atoms.arrays["REF_forces"] = rng.normal(size=(len(atoms), 3))
     atoms.arrays["REF_esps"] = rng.normal(size=len(atoms))
     atoms.arrays["REF_atomic_multipoles"] = rng.normal(size=(len(atoms), 9))

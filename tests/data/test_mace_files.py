@@ -103,7 +103,7 @@ def test_hdf5_through_the_cache(xyz, tmp_path, monkeypatch):
     folder = write_hdf5(tmp_path / "train", xyz)
     head = {"info_keys": INFO, "arrays_keys": ARRAYS, "E0s": "average", "valid_fraction": 0.3}
     found, expected = (
-        load({"a": {**head, "train_file": str(path)}}, seed=0, cache_dir=tmp_path / "cache")
+        load({"a": {**head, "train_file": str(path)}}, split_seed=0, cache_dir=tmp_path / "cache")
         for path in (folder, xyz)
     )
     assert found.train.columns.folder != expected.train.columns.folder

@@ -23,7 +23,7 @@ def test_context_and_check_are_those_in_memory(compose, tmp_path, monkeypatch, c
     monkeypatch.setattr(neighbours, "in_processes", serial)
     cfg = compose(f"cache_dir={tmp_path / 'cache'}", "+experiment=esp_weights")
     stages = check_config(cfg)
-    held = Setup(cfg, load(cfg.heads, seed=cfg.seed))
+    held = Setup(cfg, load(cfg.heads, split_seed=cfg.split_seed))
     table = preflight(held, stages)
     monkeypatch.setattr(reading, "LARGE", 0)
     cached = Setup(cfg, load_data(cfg))

@@ -28,7 +28,7 @@ def dataset(tiny_data):
     arrays = {"forces": "REF_forces", "atomic_multipoles": "REF_multipoles"}
     head = {"E0s": "average", "info_keys": keys, "arrays_keys": arrays}
     files = {f"{split}_file": str(tiny_data / f"{split}.xyz") for split in ("train", "valid")}
-    return load({"tiny": {**head, **files}}, seed=0)
+    return load({"tiny": {**head, **files}}, split_seed=0)
 
 
 def train(cfg, dataset, folder: Path, *, epochs: int = 3):

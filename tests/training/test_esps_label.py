@@ -35,7 +35,7 @@ def data(tiny_data, tmp_path):
 
 def prepare(compose, *overrides):
     cfg = compose(*overrides)
-    setup = Setup(cfg, load(cfg.heads, seed=cfg.seed))
+    setup = Setup(cfg, load(cfg.heads, split_seed=cfg.split_seed))
     console = Console(width=200, record=True)
     stages = check_config(cfg)
     console.print(preflight(setup, stages))

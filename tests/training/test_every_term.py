@@ -140,7 +140,7 @@ def prepare(tiny_overrides, boxes, trainers):
             cfg = compose("config", overrides)
         assert cfg.model.family == case.family
         if case.boxes not in trainers:
-            trainers[case.boxes] = OwnTrainer(load(cfg.heads, seed=cfg.seed))
+            trainers[case.boxes] = OwnTrainer(load(cfg.heads, split_seed=cfg.split_seed))
         return cfg, check_config(cfg), trainers[case.boxes].setup(cfg)
 
     return make

@@ -31,7 +31,7 @@ def test_an_epoch_of_every_stage(experiment, tmp_path):
     for index, stage in enumerate(cfg.train_schedule.values()):
         stage.start = stage.end = index
     stages = check_config(cfg)
-    dataset = load(cfg.heads, seed=cfg.seed)
+    dataset = load(cfg.heads, split_seed=cfg.split_seed)
     reports = []
 
     def after_epoch(report):
@@ -58,7 +58,7 @@ def test_an_epoch_of_every_stage(experiment, tmp_path):
 def test_preflight_finds_nothing(experiment, metric):
     cfg = composed(experiment, "trainer.valid_batch_size=8")
     stages = check_config(cfg)
-    setup = Setup(cfg, load(cfg.heads, seed=cfg.seed))
+    setup = Setup(cfg, load(cfg.heads, split_seed=cfg.split_seed))
     assert metric in setup.objective
     table = preflight(setup, stages)
     status = {

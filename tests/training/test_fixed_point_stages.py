@@ -47,7 +47,7 @@ def prepare(compose, trainers):
         stages = check_config(cfg)
         key = str(cfg.heads)
         if key not in trainers:
-            trainers[key] = OwnTrainer(load(cfg.heads, seed=cfg.seed))
+            trainers[key] = OwnTrainer(load(cfg.heads, split_seed=cfg.split_seed))
         return cfg, stages, trainers[key]
 
     return make

@@ -42,7 +42,7 @@ def train(compose, trainers, tmp_path):
         cfg = compose(*STAGES, *TERMS, *overrides)
         key = str(cfg.heads)
         if key not in trainers:
-            trainers[key] = OwnTrainer(load(cfg.heads, seed=cfg.seed))
+            trainers[key] = OwnTrainer(load(cfg.heads, split_seed=cfg.split_seed))
         reports = []
 
         def after_epoch(report):

@@ -21,7 +21,7 @@ def run(compose):
 
     def check(*overrides: str) -> str:
         cfg = compose(*overrides)
-        setup = Setup(cfg, load(cfg.heads, seed=cfg.seed))
+        setup = Setup(cfg, load(cfg.heads, split_seed=cfg.split_seed))
         console = Console(width=150, record=True)
         console.print(preflight(setup, check_config(cfg)))
         return console.export_text()

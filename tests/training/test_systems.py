@@ -57,7 +57,7 @@ def prepare(compose, files):
     def make(*overrides: str):
         cfg = compose(*files, *overrides)
         stages = check_config(cfg)
-        return cfg, stages, Setup(cfg, load(cfg.heads, seed=cfg.seed))
+        return cfg, stages, Setup(cfg, load(cfg.heads, split_seed=cfg.split_seed))
 
     return make
 

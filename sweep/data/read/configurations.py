@@ -13,16 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.cells import has_volume
-from sweep.data.labels import WEIGHTS, Label, Weight
+from sweep.data.labels import VIRIALS, WEIGHTS, Label, Weight
 from sweep.data.read.extxyz import Frame
 from sweep.data.read.formats import Chunk, chunks
 from sweep.data.read.label_values import label_value, numbers, show
 from sweep.data.read.mapping import Keys, check_keys, check_mapping
 from sweep.errors import InputError
 
-__all__ = ["Configuration", "read_chunk", "read_configurations"]
+__all__ = ["ISOLATED_ATOM", "Configuration", "read_chunk", "read_configurations"]
 
 Array = NDArray[Any]
+
+ISOLATED_ATOM = "IsolatedAtom"
+"""``config_type`` of the frames that give the energy of an isolated atom, as in MACE."""
 
 DEFAULT_TYPE = "Default"
 """``config_type`` of a configuration that names none, as in MACE."""
@@ -76,9 +79,13 @@ class Configuration:
 
 
 def read_configurations(
-    file: str | Path, info_keys: Mapping[str, str], arrays_keys: Mapping[str, str]
+    file: str | Path,
+    info_keys: Mapping[str, str],
+    arrays_keys: Mapping[str, str],
+    *,
+    required: bool = True,
 ) -> list[Configuration]:
-    """Read and check a data file: extxyz, or HDF5 or LMDB as MACE writes them.
+    """Read and check a data file: extxyz, ASE's traj and db, HDF5 or LMDB as MACE writes them.
 
     A label may be missing in some configurations: it is then absent from ``labels`` and its weight
     is 0. Property weights are read from ``config_<name>_weight``, the weight of a whole
@@ -91,6 +98,7 @@ def read_configurations(
             files.
         info_keys: label name -> key in the comment line.
         arrays_keys: label name -> name of a column.
+        required: whether some configuration must have each label.
 
     Raises:
         InputError: the mapping or the file is not valid; names the label, the file's key, the file
@@ -105,7 +113,8 @@ def read_configurations(
         keys |= there
     if not configurations:
         raise InputError(f"{file}: holds no configuration")
-    check_keys(mapping, keys, file)
+    if required:
+        check_keys(mapping, keys, file)
     return configurations
 
 
@@ -171,17 +180,28 @@ def _check_weight_keys(frame: Frame, file: str) -> None:
 def _configuration(frame: Frame, mapping: Mapping[Label, str], file: str) -> Configuration:
     where = f"{file}: configuration {frame.index}"
     _check_structure(frame, where)
+    config_type = str(frame.info.get("config_type", DEFAULT_TYPE))
+    if len(frame.numbers) == 1 and config_type == ISOLATED_ATOM:
+        # nothing else of it is read, whatever a program wrote for it
+        mapping = {label: key for label, key in mapping.items() if label.key == "energy"}
     labels = {
         label.key: label_value(label, key, _values(frame, label)[key], len(frame.numbers), where)
         for label, key in mapping.items()
         if key in _values(frame, label)
     }
-    weights = {key: _weight(weight, frame.info, labels, where) for key, weight in WEIGHTS.items()}
-    if weights["stress_weight"] > 0 and not (frame.pbc.any() and has_volume(frame.cell)):
-        raise InputError(
-            f"{where}: label 'stress' without a periodic cell of three vectors; remove it or set "
-            "config_stress_weight=0"
-        )
+    info = frame.info
+    if "stress" in labels and not (frame.pbc.any() and has_volume(frame.cell)):
+        if labels["stress"].any() and _weight(WEIGHTS["stress_weight"], info, labels, where) > 0:
+            raise InputError(
+                f"{where}: label 'stress' without a periodic cell of three vectors; remove it or "
+                "set config_stress_weight=0"
+            )
+        del labels["stress"]  # zeros that a program wrote for a molecule
+    if "stress" in labels and VIRIALS in mapping:
+        labels["stress"] = -labels["stress"] / abs(np.linalg.det(frame.cell))
+    if VIRIALS in mapping and "config_virials_weight" in info:
+        info = {**info, "config_stress_weight": info["config_virials_weight"]}
+    weights = {key: _weight(weight, info, labels, where) for key, weight in WEIGHTS.items()}
     return Configuration(
         atomic_numbers=frame.numbers,
         positions=frame.positions,
@@ -190,7 +210,7 @@ def _configuration(frame: Frame, mapping: Mapping[Label, str], file: str) -> Con
         labels=labels,
         weights=weights,
         weight=float(_weight_value("config_weight", frame.info, (), where)),
-        config_type=str(frame.info.get("config_type", DEFAULT_TYPE)),
+        config_type=config_type,
         file=file,
         index=frame.index,
     )

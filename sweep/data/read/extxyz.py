@@ -1,14 +1,12 @@
 """Frames of an extxyz file, one by one, with errors that name the frame. Imports no torch.
 
-ASE parses each frame. Since ASE 3.23 its reader moves ``energy``, ``forces``, ``stress``,
-``dipole`` and the other names of its calculators out of ``info`` and ``arrays`` into a single-point
-calculator; here they are put back under the names of the file.
+Every key and every column keeps the name that it has in the file; ASE's reader renames some
+(``charges``) and moves others to a calculator (``energy``, ``forces``, ``stress``, ``dipole``).
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,12 +14,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.read.columns import atomic_numbers, positions, read_columns
+from sweep.data.read.comment import RESERVED, lattice, parse_comment, periodic, value_of
 from sweep.errors import InputError
 
 __all__ = ["Frame", "FrameText", "frame_texts", "parse_frame", "read_frames"]
-
-# ASE renames these columns on reading.
-_RENAMED = {"charges": "charge"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,10 @@ def frame_texts(file: str | Path) -> Iterator[FrameText]:
         with open_with_compression(str(path), "r") as stream:
             yield from _split(stream, str(file))
     except (UnicodeDecodeError, OSError, EOFError) as error:
-        message = f"{file}: not readable as an extxyz text file: {_first_line(error)}"
+        message = (
+            f"{file}: not readable as an extxyz text file: {_first_line(error)}; other formats go "
+            "by the name: .traj and .db of ASE, .h5 and .lmdb of MACE"
+        )
         raise InputError(message) from error
 
 
@@ -81,6 +81,8 @@ def _split(stream: IO[str], file: str) -> Iterator[FrameText]:
     number = 0  # of the line
     while header := stream.readline():
         number += 1
+        if number == 1:
+            header = header.removeprefix("\ufeff")  # what editors of Windows put there
         if not header.strip():
             continue
         where = _where(file, index, number)
@@ -111,36 +113,34 @@ def parse_frame(frame: FrameText, file: str) -> Frame:
     Raises:
         InputError: it cannot be read; the message names the file, the frame and the line.
     """
-    import ase.io
-
-    text = frame.text
+    _, comment, *lines = frame.text.removesuffix("\n").split("\n")
     try:
-        atoms = ase.io.read(io.StringIO(text), index=0, format="extxyz")
-    # Whatever ASE and numpy raise on bad columns, symbols or values: there is no common base.
-    except Exception as error:
-        where = _where(file, frame.index, frame.line)
-        raise InputError(f"{where} is not readable as extxyz: {_first_line(error)}") from error
-    info, arrays = dict(atoms.info), dict(atoms.arrays)
-    results = atoms.calc.results if atoms.calc is not None else {}
-    columns = _columns(text)
-    for name, value in results.items():
-        # Where a value stood in the file tells whether it belongs to the atoms: by its shape alone,
-        # the dipole of three atoms does not.
-        column = next((c for c in (name, _RENAMED.get(name, name)) if c in columns), None)
-        if column is None:
-            info[name] = value
-        else:
-            arrays[column] = value
-    numbers = np.asarray(arrays.pop("numbers"), dtype=np.int64)
-    positions = np.asarray(arrays.pop("positions"), dtype=np.float64)
-    cell, pbc = np.array(atoms.cell), atoms.pbc.copy()
-    return Frame(frame.index, numbers, positions, cell, pbc, info, arrays)
+        given = parse_comment(comment)
+        flags = periodic(given["pbc"]) if "pbc" in given else None
+        cell = lattice(given["Lattice"]) if "Lattice" in given else None
+        _check_cell(given)
+        arrays = read_columns(lines, given.get("Properties"))
+        numbers, where = atomic_numbers(arrays), positions(arrays)
+    except InputError as error:
+        place = _where(file, frame.index, frame.line)
+        raise InputError(f"{place} is not readable as extxyz: {error}") from error
+    if flags is None:  # the format's rule: a cell repeats unless it says otherwise
+        flags = np.full(3, cell is not None)
+    info = {key: value_of(text) for key, text in given.items() if key not in RESERVED}
+    cell = np.zeros((3, 3)) if cell is None else cell
+    return Frame(frame.index, numbers, where, cell, flags, info, arrays)
 
 
-def _columns(text: str) -> list[str]:
-    """The names of the columns, from ``Properties=`` in the comment line."""
-    _, _, properties = text.split("\n", 2)[1].partition("Properties=")
-    return properties.split()[0].strip("\"'").split(":")[::3] if properties else []
+def _check_cell(given: Mapping[str, str | None]) -> None:
+    """A cell under another name would be lost without a word."""
+    for key, text in given.items():
+        if key.lower() in ("cell", "lattice_vectors", "unit_cell") and "Lattice" not in given:
+            value = np.asarray(value_of(text))
+            if value.dtype.kind in "if" and value.size in (3, 6, 9) and value.any():
+                raise InputError(
+                    f"the key '{key}' looks like the cell, which the format calls Lattice; "
+                    "rename it"
+                )
 
 
 def _first_line(error: BaseException) -> str:

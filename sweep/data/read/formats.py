@@ -1,7 +1,8 @@
 """The formats of data files, and files cut into parts that processes can share. Imports no torch.
 
-A path is an extxyz file unless its name says otherwise: ``.h5`` and ``.hdf5`` files and folders of
-them, as ``mace_prepare_data`` writes them; ``.lmdb`` and ``.aselmdb`` files and folders of them.
+A path is an extxyz file unless its name says otherwise: ``.traj`` and ``.db`` files of ASE; ``.h5``
+and ``.hdf5`` files and folders of them, as ``mace_prepare_data`` writes them; ``.lmdb`` and
+``.aselmdb`` files and folders of them.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Protocol
 from sweep.data.read.extxyz import Frame, FrameText, frame_texts, parse_frame
 from sweep.errors import InputError
 
-__all__ = ["Chunk", "chunks", "content_digest", "files_of", "size_of"]
+__all__ = ["Chunk", "chunks", "content_digest", "files_of", "located", "size_of"]
 
 _HDF5 = (".h5", ".hdf5")
 _LMDB = (".lmdb", ".aselmdb")
+_ASE = (".traj", ".db")
 CHUNK = 256  # configurations
 
 
@@ -57,8 +59,24 @@ def chunks(path: str | Path, size: int = CHUNK) -> Iterator[Chunk]:
             from sweep.data.read.lmdb import lmdb_chunks
 
             yield from lmdb_chunks(str(file), size)
+        elif suffix in _ASE:
+            from sweep.data.read.ase_files import ase_chunks
+
+            yield from ase_chunks(str(file), size)
         else:
             yield from _extxyz_chunks(str(file), size)
+
+
+def located(path: str | Path) -> Path:
+    """The path of a data file with ``~`` for the home folder replaced.
+
+    Raises:
+        InputError: there is no such home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"data file '{path}': no home folder to replace ~ by") from error
 
 
 def files_of(path: str | Path) -> list[Path]:
@@ -67,12 +85,17 @@ def files_of(path: str | Path) -> list[Path]:
     Raises:
         InputError: there is no such file, or the folder has none of a format that is read.
     """
-    path = Path(path)
-    if not path.is_dir():
-        if not path.is_file():
-            kind = "is not a file" if path.exists() else "does not exist"
-            raise InputError(f"data file '{path}' {kind}")
-        return [path]
+    given, path = path, located(path)
+    try:
+        if not path.is_dir():
+            if not path.is_file():
+                kind = "is not a file" if path.exists() else "does not exist"
+                raise InputError(f"data file '{given}' {kind}")
+            return [path]
+    except ValueError as error:  # a null byte
+        raise InputError(f"data file {str(given)!r}: not a path: {error}") from error
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise InputError(f"data file '{given}': {error.strerror}") from error
     files = [file for file in path.iterdir() if file.suffix.lower() in (*_HDF5, *_LMDB)]
     if not files:
         names = ", ".join(f"*{suffix}" for suffix in (*_HDF5, *_LMDB))

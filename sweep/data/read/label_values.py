@@ -44,6 +44,11 @@ def label_value(label: Label, key: str, value: Any, n_atoms: int, where: str) ->
         )
     if not np.isfinite(shaped).all():
         raise InputError(f"{what} is not finite")
+    if label.key == "total_spin" and (shaped < 1 or shaped != np.round(shaped)):
+        raise InputError(
+            f"{what} is {shaped:g}; it is the multiplicity 2S + 1, a whole number from 1 (one more "
+            "than the unpaired electrons)"
+        )
     if label.integer:
         if (shaped != np.round(shaped)).any():
             raise InputError(f"{what} must be whole numbers")
@@ -60,21 +65,22 @@ def numbers(value: Any) -> NDArray[np.float64] | None:
 
 
 def _shaped(label: Label, array: NDArray[np.float64], n: int) -> NDArray[np.float64] | None:
-    if label.shape == () and array.size == 1:
-        return array.reshape(())
+    """The right number of values in one row is right, however many brackets are around it."""
     if label.shape == (3, 3):
-        if array.shape in ((3, 3), (9,)):
-            return array.reshape(3, 3)
-        if label.key == "stress" and array.shape == (6,):
-            full: NDArray[np.float64] = array[_VOIGT]
+        flat = array.squeeze()
+        if flat.shape in ((3, 3), (9,)):
+            return flat.reshape(3, 3)
+        if label.key == "stress" and flat.shape == (6,):
+            full: NDArray[np.float64] = flat[_VOIGT]
             return full
         return None
     if label.shape == ("n", "C"):
         columns = array[:, None] if array.ndim == 1 else array
         valid = columns.ndim == 2 and columns.shape[1] in _MULTIPOLE_COLUMNS
         return columns if valid and len(columns) == n else None
-    shape = tuple(n if size == "n" else size for size in label.shape)
-    return array if array.shape == shape else None
+    shape = tuple(size if isinstance(size, int) else n for size in label.shape)
+    alike = [size for size in array.shape if size != 1] == [size for size in shape if size != 1]
+    return array.reshape(shape) if alike else None
 
 
 def _expected(label: Label, n: int) -> str:

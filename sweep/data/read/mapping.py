@@ -35,6 +35,10 @@ def check_mapping(info_keys: Mapping[str, str], arrays_keys: Mapping[str, str]) 
             if not isinstance(key, str) or not key:
                 raise InputError(f"{section}.{name}: must be a key of the file; got {key!r}")
             for other, taken in mapping.items():
+                if other.key == label.key:
+                    raise InputError(
+                        f"{section}.{name}: label '{other.name}' is the same quantity; keep one"
+                    )
                 if taken == key and other.section == section:
                     raise InputError(
                         f"{section}.{name}: key '{key}' is already mapped to label '{other.name}'"

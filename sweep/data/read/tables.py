@@ -12,7 +12,7 @@ from sweep.data.cache import cached, write_meta
 from sweep.data.labels import LABELS, Label
 from sweep.data.parallel import Report, in_processes, join, save_part
 from sweep.data.read.configurations import read_chunk, read_configurations
-from sweep.data.read.formats import Chunk, chunks, content_digest, size_of
+from sweep.data.read.formats import Chunk, chunks, content_digest, located, size_of
 from sweep.data.read.mapping import Keys, check_keys, check_mapping
 from sweep.data.table import Columns, Table, flatten, tabulate
 from sweep.errors import InputError
@@ -31,6 +31,7 @@ def read_table(
     *,
     cache_dir: str | Path | None,
     report: Report,
+    required: bool = True,
 ) -> Table:
     """Read and check a data file, see :func:`sweep.data.read.configurations.read_configurations`.
 
@@ -40,17 +41,19 @@ def read_table(
         arrays_keys: label name -> key with a row per atom.
         cache_dir: where large files are kept as arrays; None to hold them in memory.
         report: is told how far it is.
+        required: whether some configuration must have each label.
 
     Raises:
         InputError: the mapping or the file is not valid, or the cache cannot be written.
     """
     mapping = check_mapping(info_keys, arrays_keys)
+    file = located(file)
     if cache_dir is None or size_of(file) < LARGE:
-        return tabulate(read_configurations(file, info_keys, arrays_keys))
+        return tabulate(read_configurations(file, info_keys, arrays_keys, required=required))
     path = str(file)
 
     def build(folder: Path) -> None:
-        _build(path, mapping, folder, report)
+        _build(path, mapping, folder, report, required=required)
 
     entry = cached(
         Path(cache_dir),
@@ -58,12 +61,16 @@ def read_table(
         {"content": content_digest(file), "mapping": {k.name: v for k, v in mapping.items()}},
         build,
     )
+    if required:  # it may have been made for another split
+        check_keys(mapping, frozenset((str(a), str(b)) for a, b in entry.notes["keys"]), path)
     # the content is known, the place is where it was found this time
     files = tuple(path + suffix for suffix in entry.notes["files"])
     return Table(Columns(entry.arrays, files, tuple(entry.notes["config_types"]), entry.folder))
 
 
-def _build(path: str, mapping: Mapping[Label, str], folder: Path, report: Report) -> None:
+def _build(
+    path: str, mapping: Mapping[Label, str], folder: Path, report: Report, *, required: bool
+) -> None:
     """Read all parts of a file in several processes and join them to columns."""
     parts: list[_Part] = []
     done = 0
@@ -78,7 +85,9 @@ def _build(path: str, mapping: Mapping[Label, str], folder: Path, report: Report
         parts.append(part)
     if not parts:
         raise InputError(f"{path}: holds no configuration")
-    check_keys(mapping, frozenset().union(*(part.keys for part in parts)), path)
+    keys: Keys = frozenset().union(*(part.keys for part in parts))
+    if required:
+        check_keys(mapping, keys, path)
     tails = {
         name: tuple(max(sizes) for sizes in zip(*(part.tails[name] for part in parts), strict=True))
         for name in parts[0].tails
@@ -90,7 +99,11 @@ def _build(path: str, mapping: Mapping[Label, str], folder: Path, report: Report
         "config_type": [np.array([types.index(n) for n in part.config_types]) for part in parts],
     }
     arrays = join([part.path for part in parts], tails, folder, renumber)
-    notes = {"files": [name.removeprefix(path) for name in files], "config_types": types}
+    notes = {
+        "files": [name.removeprefix(path) for name in files],
+        "config_types": types,
+        "keys": sorted(keys),
+    }
     write_meta(folder, arrays, notes)
 
 
