@@ -123,6 +123,10 @@ def _mapping(node: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _check_same_weights(winner: Winner, path: str) -> None:
     """What is exported must be what was trained."""
     config = winner.config or {}
+    # Weights that move begin with those of the configuration; terms of one's own are not imported
+    # for this, as a study may come from someone else.
+    if winner.trial.weighting != "fixed" or config.get("loss_modules"):
+        return
     try:
         stages = resolve_stages(config["train_schedule"], config["loss"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -69,6 +69,13 @@ class Winner:
         if isinstance(versions, Mapping):
             shown = [f"{name} {versions[name]}" for name in _SHOWN_VERSIONS if name in versions]
             lines.append(", ".join(shown))
+        if trial.weighting != "fixed":
+            lines.append(
+                f"The weights followed the training (weighting={trial.weighting}). These are their "
+                "geometric means in each stage: fixed weights do not carry all of what moving ones "
+                "gain, the less the longer the training. To have them move elsewhere, too: "
+                "losses.GradientShares, docs/training.md."
+            )
         commit = details.get("git_commit")
         lines.append(
             f"config sha256 {self.config_hash or 'unknown'}"

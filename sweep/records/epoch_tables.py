@@ -124,6 +124,18 @@ class EpochTables:
         """Add one measurement of the terms' gradients, one row per term."""
         self._balance.append(columns)
 
+    def mean_weights(self, start: int, end: int) -> dict[str, float]:
+        """Geometric mean of the weights that acted in the epochs of a stage, both ends included.
+
+        Of a term that was on in a part of it only, over that part.
+        """
+        acted = self._breakdown.columns("weight.", (start, end))
+        on = {name: weights[weights > 0] for name, weights in acted.items() if len(weights)}
+        return {
+            name: float(np.exp(np.log(weights).mean())) if len(weights) else 0.0
+            for name, weights in on.items()
+        }
+
     def write(self) -> int:
         """Write what was added; returns the size of the debug log, for the checkpoint."""
         for table in (self._breakdown, self._metrics, self._balance):

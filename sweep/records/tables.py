@@ -61,6 +61,23 @@ class Table:
     def __len__(self) -> int:
         return 0 if self._data is None else int(self._data.num_rows)
 
+    def columns(self, prefix: str, epochs: tuple[int, int]) -> dict[str, np.ndarray]:
+        """The columns whose name begins so, in some epochs, without their prefix and null rows.
+
+        Args:
+            prefix: Of their names.
+            epochs: First and last, both included.
+        """
+        if self._data is None:
+            return {}
+        epoch = self._data["epoch"].to_numpy()
+        rows = self._data.filter(pa.array((epochs[0] <= epoch) & (epoch <= epochs[1])))
+        return {
+            name.removeprefix(prefix): rows[name].drop_null().to_numpy()
+            for name in rows.column_names
+            if name.startswith(prefix)
+        }
+
     def drop(self, column: str, value: str) -> None:
         """Drop the rows whose ``column`` is ``value``."""
         if self._data is not None:

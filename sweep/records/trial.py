@@ -165,6 +165,16 @@ class Trial:
         return {name: float(term["weight"]) for name, term in self.loss.items()}
 
     @property
+    def weighting(self) -> str:
+        """How its weights came about: ``fixed``, or what made them follow the training.
+
+        Then the weights of its stages are the geometric means of those that acted.
+        """
+        found = self.details.get("weighting")
+        name = found.get("name") if isinstance(found, Mapping) else None
+        return name if isinstance(name, str) else "fixed"
+
+    @property
     def planned_epochs(self) -> int | None:
         """Number of epochs of the whole training; None if its file does not tell."""
         end = self.stages[-1].end if self.stages else None

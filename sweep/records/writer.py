@@ -128,6 +128,7 @@ class TrialWriter:
             "epochs_trained": epochs_trained,
             "metrics": result.metrics,
         }
+        self._note_weights_that_acted()
         self._write_end()
 
     def fail(self, error: Exception) -> None:
@@ -165,6 +166,18 @@ class TrialWriter:
         self._content = content
         self._write()
         return result
+
+    def _note_weights_that_acted(self) -> None:
+        """Where weights followed the training, the stages tell their mean instead of the start."""
+        weighting = self._content.get("weighting", {}).get("name", "fixed")
+        if weighting == "fixed" or self._tables is None:
+            return
+        for stage in self._content["stages"]:
+            means = self._tables.mean_weights(stage["start"], stage["end"])
+            stage["loss"] = {
+                name: {**term, "weight": means.get(name, term["weight"])}
+                for name, term in stage["loss"].items()
+            }
 
     def _write_end(self) -> None:
         self._content["seconds"] += time.perf_counter() - self._began

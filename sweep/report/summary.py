@@ -45,7 +45,10 @@ def write_summary(study: Study) -> None:
         what = "Best weights" if study.best_role == "best" else "Weights at the knee of the front"
         head = comments([
             f"{what} of study {study.name}: trial {best.number}, score {best.score:.6g}, "
-            f"seed {best.details.get('seed')}"
+            f"seed {best.details.get('seed')}",
+            *([] if best.weighting == "fixed" else [
+                f"Geometric means of weights that moved while it trained ({best.weighting})."
+            ]),
         ])  # fmt: skip
         write_text(path, head + loss_block(best.stages))
 

@@ -57,5 +57,15 @@ def _facts(cfg: DictConfig, stages: list[Stage]) -> dict[str, Any]:
         "fit_name": cfg.fit_name,
         "seed": cfg.seed,
         "stages": [{key: getattr(stage, key) for key in keys} for stage in stages],
+        "weighting": _weighting(cfg, stages),
         "objective": OmegaConf.to_container(cfg.objective),
     }
+
+
+def _weighting(cfg: DictConfig, stages: list[Stage]) -> dict[str, Any]:
+    """How the weights came about, with the shares of the terms that there are."""
+    options = cfg.weighting
+    if options.name == "fixed":
+        return {"name": "fixed"}
+    shares = {name: options.shares.get(name, 1.0) for stage in stages for name in stage.loss}
+    return {**OmegaConf.to_container(options), "shares": shares}  # type: ignore[dict-item]

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from sweep.errors import LeaseLostError
@@ -117,3 +118,25 @@ def test_nothing_is_written_without_the_lease(writer, write):
     with pytest.raises(LeaseLostError):
         write(other)
     assert {path: path.stat().st_mtime_ns for path in writer.folder.rglob("*")} == before
+
+
+def test_weights_that_moved_are_told_by_their_mean(writer):
+    """Per stage, where a term was on."""
+    stages = [
+        {"name": n, "start": i, "end": i, "lr": 0.1, "loss": {"forces": {"weight": 1, "x": 2}}}
+        for i, n in enumerate(("one", "two"))
+    ]
+    writer.begin({**FACTS, "stages": stages, "weighting": {"name": "gradient_shares"}})
+    tables = writer.open_tables("fit")
+    for epoch, weights in enumerate(([1.0, 4.0], [0.0, 9.0])):
+        tables.add_steps(
+            first_step=2 * epoch, epoch=epoch, stage=epoch, lr=0.1, times=[0.0, 1.0],
+            raw=np.ones((2, 1)), weights={"forces": np.array(weights)}, total=np.ones(2),
+            grad_norm=np.ones(2),
+        )  # fmt: skip
+    writer.commit()
+    writer.end(RESULT, 2)
+    trial = Trial.read(writer.folder)
+    assert trial.weighting == "gradient_shares"
+    assert trial.stages[0].loss == {"forces": {"weight": pytest.approx(2.0), "x": 2}}
+    assert trial.weights == {"forces": pytest.approx(9.0)}

@@ -88,7 +88,10 @@ def print_trial(folder: Path) -> None:
 
 def _print_block(console: Console, best: Trial, role: str) -> None:
     name = "best weights" if role == "best" else "weights at the knee"
-    console.print(plain(f"\n{name}, trial {best.number}:\n"))
+    how = ""
+    if best.weighting != "fixed":
+        how = f" (geometric means: they moved while it trained, weighting={best.weighting})"
+    console.print(plain(f"\n{name}, trial {best.number}{how}:\n"))
     for line in loss_block(best.stages).splitlines():
         console.print(plain(f"    {line}"))
     console.print()
