@@ -5,6 +5,7 @@ Only labels that are there with a weight above zero count.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -142,9 +143,11 @@ def check_multipoles(configurations: Sequence[Configuration], n_multipoles: int)
     widths = table.graphs("n_multipoles")
     narrow = np.flatnonzero(table.has("density_coefficients") & (widths < n_multipoles))
     if narrow.size:
+        width = int(widths[narrow[0]])
         raise InputError(
-            f"{table.where(narrow[0])}: label 'atomic_multipoles' has {widths[narrow[0]]} "
-            f"columns; the model needs {n_multipoles} (l up to {round(n_multipoles**0.5) - 1})"
+            f"{table.where(narrow[0])}: label 'atomic_multipoles' has {width} "
+            f"columns; the model needs {n_multipoles} (l up to {round(n_multipoles**0.5) - 1}), "
+            f"with model.atomic_multipoles_max_l={math.isqrt(width) - 1} it takes what there is"
         )
 
 

@@ -199,6 +199,13 @@ def test_compare_export_and_plot(study, capsys):
     assert Path(capsys.readouterr().out.strip()).exists()
 
 
+def test_a_script_can_be_run(study):
+    assert main(["export", "mine", "--format", "json", "--out", "best.json"]) == 0
+    assert not os.access("best.json", os.X_OK)
+    assert main(["export", "mine", "--format", "mace_cli", "--out", "train.sh"]) == 0
+    assert os.access("train.sh", os.X_OK)
+
+
 @pytest.mark.parametrize("option", ["--min-epoch", "--min_epoch"])
 def test_epochs_in_both_spellings(tmp_path, capsys, option):
     log = tmp_path / "fit_debug.log"

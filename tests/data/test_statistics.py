@@ -133,7 +133,8 @@ def test_too_few_multipole_columns_are_named(files, frames):
     configurations = read(files, frames)
     check_multipoles(configurations, 1)
     message = (
-        r"configuration 2: label 'atomic_multipoles' has 1 columns; the model needs 4 \(l up to 1"
+        r"configuration 2: label 'atomic_multipoles' has 1 columns; the model needs 4 "
+        r"\(l up to 1\), with model\.atomic_multipoles_max_l=0 it takes what there is"
     )
     with pytest.raises(InputError, match=message):
         check_multipoles(configurations, 4)

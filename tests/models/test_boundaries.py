@@ -59,8 +59,11 @@ class TestChecks:
         if kind in TAKES[handling]:
             check_boundaries(handling, one)
             return
-        with pytest.raises(InputError, match=rf"^some\.xyz: configuration 4: .*'{handling}' takes"):
+        with pytest.raises(
+            InputError, match=rf"^some\.xyz: configuration 4: .*'{handling}' takes"
+        ) as error:
             check_boundaries(handling, one)
+        assert ("pbc_handling=auto" in str(error.value)) is (kind in TAKES["auto"])
 
     @pytest.mark.parametrize(
         ("handling", "pbc", "cell", "message"),
@@ -76,6 +79,7 @@ class TestChecks:
         with pytest.raises(InputError, match=message) as error:
             check_boundaries(handling, configuration(pbc, cell))
         assert str(error.value).startswith("some.xyz: configuration 4: pbc=")
+        assert ("pbc_handling=auto" in str(error.value)) is (pbc == "FFF")  # where it would help
         assert "\n" not in str(error.value)
 
     @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ _VALID: dict[str, tuple[int, ...]] = {
 }
 """How many directions of a configuration may be periodic."""
 
+_AUTO = "; model.pbc_handling=auto takes each configuration as its flags say"
 _KINDS = {0: "molecules (F F F)", 2: "slabs (T T F)", 3: "cells (T T T)"}
 
 
@@ -63,7 +64,10 @@ def check_boundaries(handling: str, configuration: Configuration) -> None:
     where = f'{configuration.where}: pbc="{flags}"'
     if n_periodic not in _VALID[handling]:
         kinds = ", ".join(_KINDS[n] for n in _VALID[handling])
-        raise InputError(f"{where}: model.pbc_handling '{handling}' takes {kinds} only")
+        raise InputError(
+            f"{where}: model.pbc_handling '{handling}' takes {kinds} only"
+            + (_AUTO if n_periodic in _VALID["auto"] else "")
+        )
     boxed = handling == "molecule_in_box" or (handling == "mixed_periodic" and n_periodic == 0)
     if boxed or n_periodic > 0:
         _check_cell(handling, configuration, where, cubic=boxed)
@@ -75,18 +79,19 @@ def check_boundaries(handling: str, configuration: Configuration) -> None:
 
 def _check_cell(handling: str, configuration: Configuration, where: str, *, cubic: bool) -> None:
     cell = configuration.cell
+    remedy = "" if configuration.pbc.any() else _AUTO
     lengths = np.linalg.norm(cell, axis=1)
     volume = abs(np.linalg.det(cell))
     if not has_volume(cell):
         raise InputError(
             f"{where}: model.pbc_handling '{handling}' needs a cell of three vectors, with vacuum "
-            "along those that are not periodic"
+            "along those that are not periodic" + remedy
         )
     area = volume ** (2 / 3)
     if cubic and np.abs(cell @ cell.T - area * np.eye(3)).max() > 1e-3 * area:
         raise InputError(
             f"{where}: model.pbc_handling '{handling}' needs a cubic cell around a molecule; its "
-            f"vectors are {', '.join(f'{length:.4g}' for length in lengths)} Å long"
+            f"vectors are {', '.join(f'{length:.4g}' for length in lengths)} Å long{remedy}"
         )
 
 
