@@ -120,6 +120,7 @@ class SearchConfig:
     reference: str | None = None
     balance_epochs: int = MISSING
     balance_prior: float = MISSING
+    auto: float | None = None
     confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
 
 

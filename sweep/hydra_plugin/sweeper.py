@@ -189,12 +189,17 @@ class StudySweeper(Sweeper):
         from sweep.config.checks import check_config
         from sweep.config.schema import ConfirmConfig
         from sweep.records.objective import Objective
-        from sweep.search.space import SearchSpace
+        from sweep.search.automatic import automatic_params
+        from sweep.search.space import SearchSpace, values_of
         from sweep.study.spec import StudySpec, without_hydra
         from sweep.study.storage_url import mask_node
 
-        space = SearchSpace.parse(self.params, arguments)
         loader = self.hydra_context.config_loader
+        params = self.params
+        if self.config.search.auto is not None:
+            composed = without_hydra(loader.load_sweep_config(self.config, values_of(arguments)))
+            params = {**automatic_params(composed), **params}
+        space = SearchSpace.parse(params, arguments)
         template = loader.load_sweep_config(self.config, space.fixed)
         mask_node(template)
         base = without_hydra(template)

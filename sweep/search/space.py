@@ -25,7 +25,7 @@ from sweep.config.checks import check_config
 from sweep.errors import InputError, unknown
 from sweep.search.grammar import describe, literal, parse_distribution
 
-__all__ = ["OFF", "ON", "SearchSpace"]
+__all__ = ["OFF", "ON", "SearchSpace", "values_of"]
 
 # Parts of the configuration that all trials of a study share, and why.
 _FIXED = {
@@ -67,17 +67,11 @@ class SearchSpace:
         Raises:
             InputError: if a sweep is not valid, or nothing is searched.
         """
-        parser = OverridesParser.create()
         left_out = {key: _NULL for key, value in params.items() if value is None}
         texts = [f"{key}={value}" for key, value in params.items() if value is not None]
         entries: dict[str, Override] = {}
         for text in [*texts, *arguments]:
-            try:
-                override = parser.parse_override(text)
-            except HydraException as error:
-                raise InputError(
-                    f"hydra.sweeper.params: cannot read '{text}': {' '.join(str(error).split())}"
-                ) from error
+            override = _parsed(text)
             key = override.key_or_group
             if override.is_delete():
                 gone = [name for name in entries if f"{name}.".startswith(f"{key}.")]
@@ -230,11 +224,32 @@ def _node(key: str, cfg: DictConfig) -> Any:
             inside = f"key in '{'.'.join(walked)}'" if walked else "key"
             hint = ""
             if walked == ["loss"] and part in losses.names():
-                hint = f"; choose the terms with loss=[{','.join([*options, part])}]"
+                hint = (
+                    f"; choose the terms with loss=[{','.join([*options, part])}], or search=auto "
+                    "for the terms that there are"
+                )
             raise InputError(unknown(inside, part, options, where=where) + hint)
         node = node[options[part]]
         walked.append(part)
     return node
+
+
+def values_of(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command line that sweep nothing.
+
+    Raises:
+        InputError: if one cannot be read.
+    """
+    return [text for text in arguments if not _parsed(text).is_sweep_override()]
+
+
+def _parsed(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise InputError(
+            f"hydra.sweeper.params: cannot read '{text}': {' '.join(str(error).split())}"
+        ) from error
 
 
 def _is_switch(key: str, distribution: BaseDistribution) -> bool:

@@ -49,9 +49,11 @@ def definition(cfg: DictConfig, space: SearchSpace) -> dict[str, Any]:
     _flatten("", OmegaConf.to_container(cfg, resolve=False), flat)
     for key in (*_FREE, *space.distributions):
         flat.pop(key, None)
+    # Keys that were not there before there was a choice.
     if not cfg.loss_modules:
         del flat["loss_modules"]
-    if cfg.weighting.name == "fixed":  # as all were before there was a choice
+    flat.pop("search.auto", None)  # the space says what it came to
+    if cfg.weighting.name == "fixed":
         flat = {key: value for key, value in flat.items() if not key.startswith("weighting.")}
     for name, head in cfg.heads.items():
         for split in ("train", "valid", "test"):
