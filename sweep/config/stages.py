@@ -113,10 +113,15 @@ def _resolve_term(key: str, name: str, block: Any) -> dict[str, Any]:
         raise InputError(f"{key}.weight: must be a number; got {weight!r}")
     if not (math.isfinite(weight) and weight >= 0):
         raise InputError(f"{key}.weight: must be finite and not negative; got {weight}")
-    try:
-        checked = term.check(options)
-    except losses.LossError as error:
-        raise InputError(f"{key}: {error}") from error
+    for option, value in options.items():
+        if option not in term.options:
+            valid = ("weight", *term.options)
+            raise InputError(unknown(f"option of {name}", option, valid, where=key))
+        try:
+            term.check({option: value})
+        except losses.LossError as error:
+            raise InputError(f"{key}.{option}: {error}") from error
+    checked = term.check(options)
     # A text option of its default value is left out: MACE_SCF, whose form this is, has none.
     kept = {
         option: value
