@@ -95,7 +95,7 @@ def measure(kind: str, path: str, cache: str | None, n_batches: int) -> dict[str
 
         torch.set_num_threads(1)
     before, peak, began = own_memory(), Peak(), time.perf_counter()
-    data = load({"default": head}, seed=0, cache_dir=cache)
+    data = load({"default": head}, split_seed=0, cache_dir=cache)
     loaded = time.perf_counter() - began
     data.coverage()
     found = {"load": loaded, "check": time.perf_counter() - began, "first": 0.0, "rate": 0.0}

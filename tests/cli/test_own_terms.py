@@ -82,8 +82,8 @@ def test_it_is_searched_with_all_its_options(own, tiny_overrides):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["loss.energy_cosh.form=lg"], "loss.energy_cosh.form: option 'form' of term 'energy_cosh' must "
-         "not be 'lg'; did you mean 'log'?"),
+        (["loss.energy_cosh.form=lg"], "loss.energy_cosh.form: option 'form' of term 'energy_cosh' "
+         "must not be 'lg'; did you mean 'log'?"),
         (["loss.energy_cosh.width=-1"], "of term 'energy_cosh' must be larger than 0"),
         (["loss.energy_cosh.per_atom=3"], "must be true or false, got 3"),
         (["loss_modules=[my_trems]"], "loss_modules: 'my_trems': no such module in"),

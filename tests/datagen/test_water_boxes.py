@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from sweep.cli.generate import main
 from sweep.config.stages import CONF_DIR
 from sweep.data import shipped
 from sweep.data.dataset import load
@@ -70,7 +71,7 @@ def test_every_split_has_every_label():
     (head,) = yaml.safe_load(text)["heads"].values()
     for key in ("train_file", "valid_file", "test_file"):
         head[key] = str(shipped(head[key].removeprefix("${shipped_data:").removesuffix("}")))
-    data = load({"water_boxes": head}, seed=0)
+    data = load({"water_boxes": head}, split_seed=0)
     assert len(data.labels) == 6
     for row in data.coverage():
         assert row.labelled == row.total == SPLITS[row.split]
@@ -115,7 +116,7 @@ def test_a_molecule_that_lost_its_hydrogen_is_not_whole():
 
 def test_the_command_writes_what_is_shipped(tmp_path, monkeypatch, capsys, frames):
     monkeypatch.setattr(water_boxes, "plan", lambda split: [generate.SPLITS.index(split)])
-    assert generate.main(["water_boxes", "--out", str(tmp_path)]) == 0
+    assert main(["water_boxes", "--out", str(tmp_path)]) == 0
     assert "wrote" in capsys.readouterr().out
     new = ase.io.read(tmp_path / "train.xyz")
     there = next(a for a in frames["train"] if a.info["sample_index"] == 0)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from sweep.cli.generate import main
 from sweep.config.stages import CONF_DIR
 from sweep.data import shipped
 from sweep.data.dataset import load
@@ -98,7 +99,7 @@ def test_structures_are_sane(everything):
 
 
 def test_every_split_has_every_label(head):
-    data = load({"water_clusters": head}, seed=0)
+    data = load({"water_clusters": head}, split_seed=0)
     assert len(data.labels) == 8
     for row in data.coverage():
         assert row.labelled == row.total == SPLITS[row.split]
@@ -147,7 +148,7 @@ def short(monkeypatch):
 
 @pytest.mark.usefixtures("short")
 def test_the_command_writes_what_is_shipped(tmp_path, capsys, frames):
-    assert generate.main(["water_clusters", "--out", str(tmp_path / "new")]) == 0
+    assert main(["water_clusters", "--out", str(tmp_path / "new")]) == 0
     assert "wrote" in capsys.readouterr().out
     names = sorted(path.name for path in (tmp_path / "new").iterdir())
     assert names == ["README.md", "test.xyz", "train.xyz", "valid.xyz"]
@@ -162,7 +163,7 @@ def test_the_command_writes_what_is_shipped(tmp_path, capsys, frames):
 def test_the_command_without_tblite(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "tblite.interface", None)
     monkeypatch.setitem(sys.modules, "tblite.exceptions", None)
-    assert generate.main(["water_clusters", "--out", str(tmp_path)]) == 1
+    assert main(["water_clusters", "--out", str(tmp_path)]) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: GFN2-xTB labels need the package tblite")
     assert "mace-loss-sweep[data]" in error
@@ -197,7 +198,7 @@ def test_reading_needs_no_torch():
 
 def test_unknown_data_sets_are_refused(capsys):
     with pytest.raises(SystemExit):
-        generate.main(["watr_clusters"])
+        main(["watr_clusters"])
     assert "water_clusters" in capsys.readouterr().err
 
 
