@@ -115,7 +115,7 @@ def test_the_answer_shows_the_front_and_the_constraints(study):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["front"]["minimize"] == ["energy", "forces"]
     assert "Pareto front of energy and forces (validation)" in output
-    assert "constraints (forces ≤ 1.5 × default) are kept by" in output
+    assert "Constraints (forces ≤ 1.5 × default) are kept by" in output
 
 
 def test_every_trial_has_a_note_and_a_picture(study, trials):
