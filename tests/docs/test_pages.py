@@ -37,8 +37,6 @@ def test_links_lead_somewhere(page):
         if "://" in target:
             continue
         path, _, anchor = target.partition("#")
-        if path == "docs/data.md":
-            continue
         there = (ROOT / page).parent / path if path else ROOT / page
         assert there.exists(), target
         if anchor:
