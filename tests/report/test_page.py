@@ -110,8 +110,8 @@ def test_the_csv_files_hold_the_figures(page):
     embedded = payload(text)["csv"]
     assert embedded == csv_files([comparison])
     assert set(data_tables(comparison)) == {
-        "trials", "change", "shares", "evolution", "gradients", "conflicts", "importance",
-        "scatter", "pareto", "what_if",
+        "trials", "change", "shares", "learning", "evolution", "gradients", "conflicts",
+        "importance", "scatter", "pareto", "what_if",
     }  # fmt: skip
     import io
 

@@ -30,6 +30,7 @@ def data_tables(c: Comparison) -> dict[str, pd.DataFrame]:
         "trials": _with_units(c.trials).rename_axis("trial").reset_index(),
         "change": _changes(c),
         "shares": c.shares,
+        "learning": c.learning,
         "evolution": c.evolution,
         "gradients": c.gradients,
         "conflicts": c.conflicts,
