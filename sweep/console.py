@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, cast
 
@@ -10,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweep.errors import printable
+
 __all__ = ["make_console", "make_table", "plain"]
 
 _PIPE_WIDTH = 120  # of tables in a file or a log, where nobody's window is narrower
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _ALIGN = {"l": "left", "r": "right"}
 
 
@@ -33,7 +33,7 @@ def make_console() -> Console:
 
 def plain(text: object, style: str = "") -> Text:
     """Text as it is: a name is no markup, and must not steer the terminal."""
-    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text)), style=style)
+    return Text(printable(str(text)), style=style)
 
 
 def make_table(
@@ -50,7 +50,8 @@ def make_table(
     Args:
         title: What stands above.
         columns: Headings; a line break ends a line of them.
-        rows: Cells of each row; None: a line between two rows.
+        rows: Cells of each row, one that is a :class:`rich.text.Text` with its style; None: a line
+            between two rows.
         align: ``l`` or ``r`` for each of the first columns; the others stand right and do not wrap.
         caption: What stands below.
         styles: Style of each row.
@@ -67,5 +68,6 @@ def make_table(
         if cells is None:
             table.add_section()
         else:
-            table.add_row(*map(plain, cells), style=looks.pop(0) if looks else None)
+            texts = [cell if isinstance(cell, Text) else plain(cell) for cell in cells]
+            table.add_row(*texts, style=looks.pop(0) if looks else None)
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 __all__ = [
@@ -11,8 +12,11 @@ __all__ = [
     "LeaseLostError",
     "SweepError",
     "TrainingError",
+    "printable",
     "unknown",
 ]
+
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 class SweepError(Exception):
@@ -33,6 +37,11 @@ class DamagedRecordError(TrainingError):
 
 class LeaseLostError(SweepError):
     """Another worker has taken this trial over: nothing more may be written to its folder."""
+
+
+def printable(text: str) -> str:
+    """Text without characters that steer a terminal; a line break stays."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def unknown(kind: str, name: str, valid: Iterable[str], *, where: str | None = None) -> str:

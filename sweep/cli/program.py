@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 
 from sweep import __version__
-from sweep.errors import InputError, SweepError
+from sweep.errors import InputError, SweepError, printable
 
 __all__ = ["INTERRUPTED", "PROGRAM", "UsageError", "guarded", "listed", "make_parser", "positive"]
 
@@ -101,7 +101,7 @@ def _line(error: Exception) -> str:
 
 def _say(line: str) -> None:
     try:
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
     except BrokenPipeError:
         _close_output()
 

@@ -8,14 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from sweep.config.schema import Config
 from sweep.config.stages import CONF_DIR, resolve_stages
 from sweep.errors import InputError, unknown
 from sweep.export.winner import Winner
 from sweep.records.trial_file import shortened
-from sweep.records.weights_file import comments
+from sweep.records.weights_file import comments, to_yaml
 
 __all__ = ["as_json", "hydra"]
 
@@ -64,7 +62,7 @@ def hydra(winner: Winner) -> str:
         remarks.append(f"Searched on the command line, not here: {', '.join(lacking)}")
     head = comments(["@package _global_", *remarks])
     content = {"defaults": [*defaults, "_self_"], **winner.config, "hydra": {"sweeper": settings}}
-    return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return head + to_yaml(content)
 
 
 def as_json(winner: Winner) -> str:

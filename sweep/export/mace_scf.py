@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from sweep.errors import InputError, unknown
 from sweep.export.winner import Winner
-from sweep.records.weights_file import comments
+from sweep.records.weights_file import comments, term_entry, to_yaml
 
 __all__ = ["mace_scf"]
 
@@ -60,14 +58,13 @@ def mace_scf(winner: Winner) -> str:
             f"{', '.join(huber)}: terms of users' branches of MACE_SCF; ACEsuit/mace-scf has none"
         )
     head = comments(remarks)
-    return head + yaml.safe_dump({"train_schedule": schedule}, sort_keys=False, allow_unicode=True)
+    return head + to_yaml({"train_schedule": schedule})
 
 
 def _term(where: str, name: str, term: Mapping[str, Any]) -> float | dict[str, Any]:
     options = {key: value for key, value in term.items() if key != "weight"}
-    weight = float(term["weight"])
-    if name in _CLASSES:
-        return {"weight": weight, **options}
+    if name in _CLASSES:  # always a mapping
+        return {"weight": float(term["weight"]), **options}
     if name not in _FUNCTIONS:
         raise InputError(
             unknown("loss term of MACE_SCF", name, (*_FUNCTIONS, *_CLASSES), where=where)
@@ -75,4 +72,4 @@ def _term(where: str, name: str, term: Mapping[str, Any]) -> float | dict[str, A
     if options:
         given = ", ".join(f"{key}: {value}" for key, value in options.items())
         raise InputError(f"{where}: {name} takes no options in MACE_SCF; this trial has {given}")
-    return weight
+    return term_entry(term)

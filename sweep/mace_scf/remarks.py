@@ -27,18 +27,16 @@ class Remarks:
     def print(self, title: str) -> None:
         """Print the table on stderr, so that ``--cfg job`` prints nothing but the configuration."""
         from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
+
+        from sweep.console import make_table
 
         if not self.entries:
             return
         console = Console(file=sys.stderr)
         console = console if console.is_terminal else Console(file=sys.stderr, width=120)
-        table = Table(title=title, title_justify="left")
-        for column in ("key", "value", "", "here"):
-            table.add_column(column, overflow="fold")
+        rows = []
         for key, value, what, reason in sorted(self.entries, key=lambda e: _ORDER.index(e[2])):
             text = str(value)
             text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-            table.add_row(*(Text(cell) for cell in (key, text, what, reason)))
-        console.print(table)
+            rows.append([key, text, what, reason])
+        console.print(make_table(title, ["key", "value", "", "here"], rows, align="llll"))

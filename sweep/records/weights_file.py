@@ -9,7 +9,7 @@ import yaml
 
 from sweep.records.trial import StageRecord
 
-__all__ = ["comments", "loss_block", "number_text"]
+__all__ = ["comments", "loss_block", "number_text", "term_entry", "to_yaml"]
 
 _DIGITS = 6  # of a weight in a block to read; files for programs have all
 
@@ -23,13 +23,33 @@ def loss_block(stages: Sequence[StageRecord], *, exact: bool = False) -> str:
         stages: The stages of a training.
         exact: Every digit instead of six.
     """
-    losses = [_loss(stage.loss, exact) for stage in stages]
+    losses = [
+        {name: term_entry(term, exact=exact) for name, term in stage.loss.items()}
+        for stage in stages
+    ]
     block: dict[str, Any] = {"loss": losses[0]}
     if any(loss != losses[0] for loss in losses):
         pairs = enumerate(zip(stages, losses, strict=True))
         schedule = {i: {**stage.as_json(), "loss": loss} for i, (stage, loss) in pairs}
         block = {"train_schedule": schedule}
-    return yaml.safe_dump(block, sort_keys=False)
+    return to_yaml(block)
+
+
+def term_entry(term: Mapping[str, Any], *, exact: bool = True) -> float | dict[str, Any]:
+    """A term in a ``loss``: its weight as a float, in a mapping only if it has options.
+
+    Args:
+        term: Its weight and options.
+        exact: Every digit instead of six.
+    """
+    options = {key: value for key, value in term.items() if key != "weight"}
+    weight = float(term["weight"] if exact else f"{term['weight']:.{_DIGITS}g}")
+    return {"weight": weight, **options} if options else weight
+
+
+def to_yaml(content: Any) -> str:
+    """A configuration as YAML, its keys in their own order."""
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 def comments(lines: Iterable[str]) -> str:
@@ -46,12 +66,3 @@ def comments(lines: Iterable[str]) -> str:
 def number_text(value: float) -> str:
     """A number that reads back as the same and can be told from an integer: ``100.0``."""
     return repr(float(value))
-
-
-def _loss(loss: Mapping[str, Mapping[str, Any]], exact: bool) -> dict[str, Any]:
-    block: dict[str, Any] = {}
-    for name, term in loss.items():
-        options = {key: value for key, value in term.items() if key != "weight"}
-        weight = float(term["weight"] if exact else f"{term['weight']:.{_DIGITS}g}")
-        block[name] = {"weight": weight, **options} if options else weight
-    return block

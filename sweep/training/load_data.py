@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sweep.config.checks import model_settings
-from sweep.console import make_console
+from sweep.console import make_console, plain
 from sweep.data.dataset import DataSet, load
 from sweep.data.graphs.neighbours import neighbours_in_cache
 
@@ -67,7 +67,7 @@ class _Display:
         elif time.monotonic() - self._shown.get(what, -_PLAIN_SECONDS) >= _PLAIN_SECONDS:
             self._shown[what] = time.monotonic()
             of = "" if total is None else f" of {total}"
-            self._console.print(f"{what}: {done}{of} configurations", highlight=False)
+            self._console.print(plain(f"{what}: {done}{of} configurations"))
 
     def _show_bar(self, what: str, done: int, total: int | None) -> None:
         if self._bars is None:

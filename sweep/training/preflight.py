@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import torch
 from rich.table import Table
-from rich.text import Text
 
 import losses
 from sweep.config.stages import Stage
+from sweep.console import make_table, plain
 from sweep.data.dataset import Coverage
 from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.table import Table as Configurations
@@ -195,15 +195,7 @@ def _check_batch(findings: list[Finding], setup: Setup, stages: list[Stage]) -> 
 
 def _table(findings: list[Finding], stages: list[Stage], setup: Setup) -> Table:
     """One row per term; stages with the same loss share theirs."""
-    table = Table(title="loss terms")
-    table.add_column("stage")
-    table.add_column("term", no_wrap=True)
-    table.add_column("weight", justify="right")
-    table.add_column("label", no_wrap=True)
-    table.add_column("train", justify="right")
-    table.add_column("valid", justify="right")
-    table.add_column("range in train")
-    table.add_column("status")
+    rows: list[list[object] | None] = []
     parts = (setup.dataset.train, setup.dataset.valid)
     for stage in stages:
         alike = [s for s in stages if s.loss == stage.loss and s.options == stage.options]
@@ -213,18 +205,16 @@ def _table(findings: list[Finding], stages: list[Stage], setup: Setup) -> Table:
         for finding in (f for f in findings if f.stage is stage):
             labels = [LABELS[key].name for key in finding.term.labels]
             status = "; ".join(finding.warnings) or ("ok" if finding.weight else "not evaluated")
-            table.add_row(
-                Text(names),
-                finding.term.name,
-                f"{finding.weight:g}",
-                "\n".join(labels) or "-",
+            rows.append([
+                names, finding.term.name, f"{finding.weight:g}", "\n".join(labels) or "-",
                 *("/".join(map(str, _used(finding.term, part))) for part in parts),
                 "\n".join(_range(finding, name) for name in labels),
-                Text(status, style="yellow" if finding.warnings else ""),
-            )
+                plain(status, style="yellow" if finding.warnings else ""),
+            ])  # fmt: skip
             names = ""
-        table.add_section()
-    return table
+        rows.append(None)
+    headings = ["stage", "term", "weight", "label", "train", "valid", "range in train", "status"]
+    return make_table("loss terms", headings, rows, align="llrlrrll")
 
 
 def _range(finding: Finding, label: str) -> str:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from sweep.console import make_console
+from sweep.console import make_console, plain
 from sweep.study.progress import Progress
 
 __all__ = ["make_progress", "plain_progress"]
@@ -34,7 +34,7 @@ class _Base:
         self.n_epochs: dict[int, int] = {}
 
     def message(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(plain(text), soft_wrap=True)
 
     def show(self, renderable: RenderableType) -> None:
         self.console.print(renderable)

@@ -6,9 +6,11 @@ import re
 import pytest
 from rich.console import Console
 
+from sweep.records import Study
 from sweep.records.weights_file import loss_block
 from sweep.report.comparison.comparison import compare
 from sweep.report.comparison.sources import read_sources
+from sweep.report.terminal.answer import print_study, print_trial
 from sweep.report.terminal.comparison import show_comparisons
 
 
@@ -89,3 +91,16 @@ def test_folders_that_were_left_out(tmp_path, make_trial):
 def test_an_empty_study(tmp_path):
     (tmp_path / "mine" / "trials").mkdir(parents=True)
     assert printed(compare(read_sources([tmp_path / "mine"])[0])).strip() == "study mine: 0 trials"
+
+
+def test_the_printed_answer_shows_names_as_they_are(make_study, capsys):
+    """As of a study called a[red]b, in a folder [/b]; an ESC steers no terminal."""
+    term = "[red]e\x1b[31m[/red]"
+    folder = make_study("[/b]/a[red]b", n_trials=2, terms=("forces", term, "esps"))
+    print_study(Study.read(folder))
+    print_trial(folder / "trials" / "0000")
+    out = capsys.readouterr().out
+    assert "study a[red]b" in out
+    assert str(folder) in out.replace("\n", "")
+    assert "[red]e�[31m[/red]" in out
+    assert "\x1b" not in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import math
 import re
@@ -109,8 +110,8 @@ def test_the_csv_files_hold_the_figures(page):
     embedded = payload(text)["csv"]
     assert embedded == csv_files([comparison])
     assert set(data_tables(comparison)) == {
-        "trials", "change", "shares", "evolution", "gradients", "conflicts", "importance",
-        "scatter", "pareto", "what_if",
+        "trials", "change", "shares", "learning", "evolution", "gradients", "conflicts",
+        "importance", "scatter", "pareto", "what_if",
     }  # fmt: skip
     import io
 
@@ -205,3 +206,26 @@ def test_folders_that_cannot_be_read_are_reported(tmp_path, make_trial):
     text = render([compare(read_sources([tmp_path])[0])])
     assert "Left out, could not be read: 1 of" in text
     assert "0001/trial.json: not valid JSON" in text
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])
+def test_no_cell_is_a_formula(start, make_study):
+    """A spreadsheet would compute or run what begins like one."""
+    term = f"{start}cmd|' /C calc'!A0"
+    study = make_study(n_trials=2, terms=("forces", term))
+    files = csv_files([compare(read_sources([study])[0])])
+    for text in files.values():
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+        for value in [*table.columns, *table.to_numpy().ravel()]:
+            assert not str(value).startswith(start) or is_number(value)
+    shares = pd.read_csv(io.StringIO(files["shares.csv"]))
+    assert f"'{term}" in set(shares["term"])
+    assert (shares["share"] >= 0).all()  # numbers stay numbers
+
+
+def is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

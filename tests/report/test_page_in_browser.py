@@ -180,7 +180,9 @@ def test_all_figures_draw_without_a_complaint(browser, page):
     comparison, path = page
     n_plots, n_drawn = plots(browser)
     assert n_plots == n_drawn
-    assert n_plots == 5 + 2 + 2 * len(comparison.chosen)
+    learning, search, parallel = 5, 1, 1
+    expected = 5 + 2 + 2 * len(comparison.chosen) + learning + search + parallel
+    assert n_plots == expected
     assert browser.complaints() == []
     assert [url for url in browser.requests() if not url.startswith(("data:", "blob:"))] == [
         path.as_uri()

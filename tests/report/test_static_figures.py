@@ -7,6 +7,7 @@ from sweep.report.comparison.sources import read_sources
 from sweep.report.figures.static import draw_figures
 
 FIGURES = {
+    "learning", "search", "parallel",
     "shares", "evolution", "gradients", "conflicts", "importance", "scatter", "pareto", "what_if",
 }  # fmt: skip
 

@@ -22,6 +22,7 @@ from sweep.report.comparison.history import (
     gradient_table,
 )
 from sweep.report.comparison.importance import importances, search_space
+from sweep.report.comparison.learning import learning_table
 from sweep.report.comparison.measures import Row, answer_rows
 from sweep.report.comparison.pareto import pareto_fronts, strongest_trade_off
 from sweep.report.comparison.sources import Source
@@ -169,6 +170,11 @@ class Comparison:
     def evolution(self) -> pd.DataFrame:
         """:func:`~sweep.report.comparison.history.evolution_table`."""
         return evolution_table(self.source, self.chosen)
+
+    @cached_property
+    def learning(self) -> pd.DataFrame:
+        """:func:`~sweep.report.comparison.learning.learning_table`."""
+        return learning_table(self.shown)
 
     @cached_property
     def gradients(self) -> pd.DataFrame:

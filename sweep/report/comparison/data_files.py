@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -13,6 +14,9 @@ from sweep.report.figures.explorer import scatter_table
 from sweep.report.names import SPLITS, metric_of
 
 __all__ = ["csv_files", "data_tables", "file_prefix"]
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a formula begins with
 
 
 def file_prefix(index: int, n_studies: int) -> str:
@@ -26,6 +30,7 @@ def data_tables(c: Comparison) -> dict[str, pd.DataFrame]:
         "trials": _with_units(c.trials).rename_axis("trial").reset_index(),
         "change": _changes(c),
         "shares": c.shares,
+        "learning": c.learning,
         "evolution": c.evolution,
         "gradients": c.gradients,
         "conflicts": c.conflicts,
@@ -40,10 +45,19 @@ def data_tables(c: Comparison) -> dict[str, pd.DataFrame]:
 def csv_files(comparisons: Sequence[Comparison]) -> dict[str, str]:
     """The content of every CSV file, by its name."""
     return {
-        f"{file_prefix(i, len(comparisons))}{name}.csv": table.to_csv(index=False)
+        f"{file_prefix(i, len(comparisons))}{name}.csv": _as_text(table).to_csv(index=False)
         for i, c in enumerate(comparisons)
         for name, table in data_tables(c).items()
     }
+
+
+def _as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with texts that a spreadsheet would compute or run marked as texts."""
+    return table.rename(columns=_no_formula).map(_no_formula)
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _changes(c: Comparison) -> pd.DataFrame:

@@ -14,9 +14,9 @@ from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import SPLITS, metric_of, weight_term
 
-__all__ = ["explorer", "scatter_table"]
+__all__ = ["LOG_RANGE", "explorer", "scatter_table"]
 
-_LOG_RANGE = 20  # positive values that span more than this factor are shown on a logarithmic axis
+LOG_RANGE = 20  # positive values that span more than this factor are shown on a logarithmic axis
 
 
 def explorer(c: Comparison) -> dict[str, Any] | None:
@@ -99,6 +99,6 @@ def _column(values: pd.Series, title: str, *, log: bool | None = None) -> dict[s
         return {"title": title, "log": False, "category": True, "values": texts}
     finite = numbers[numbers.notna()]
     if log is None:
-        log = len(finite) > 0 and finite.min() > 0 and finite.max() > _LOG_RANGE * finite.min()
+        log = len(finite) > 0 and finite.min() > 0 and finite.max() > LOG_RANGE * finite.min()
     plain = [float(v) if v is not None and math.isfinite(v) else None for v in numbers]
     return {"title": title, "log": bool(log), "category": False, "values": plain}

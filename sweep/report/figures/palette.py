@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
-    "COLOURS", "DIVERGING", "ROLE_COLOURS", "SEQUENTIAL", "SYMBOLS", "TermStyle", "mark_of",
-    "term_styles",
+    "COLOURS", "DIVERGING", "LINE_COLOURS", "ROLE_COLOURS", "SEQUENTIAL", "SYMBOLS",
+    "TermStyle", "mark_of", "term_styles",
 ]  # fmt: skip
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 ROLE_COLOURS = {
     "default": "#999999", "balanced": "#E69F00", "best": "#0072B2", "knee": "#0072B2",
 }  # fmt: skip
+
+LINE_COLOURS = {**ROLE_COLOURS, "default": "#555555"}  # grey is too pale for a line
 
 # Of trials in scatter plots, in plotly's words.
 SYMBOLS = {

@@ -10,7 +10,16 @@ from sweep.report.comparison.comparison import Comparison
 from sweep.report.figures.data import Bars, changes, study_series
 from sweep.report.figures.data import share_history as history_of
 from sweep.report.figures.palette import COLOURS, ROLE_COLOURS, SYMBOLS, mark_of, term_styles
-from sweep.report.figures.plots_base import Spec, as_json, axis, make_layout, plain, vertical
+from sweep.report.figures.plots_base import (
+    Spec,
+    as_json,
+    axis,
+    log_axis,
+    make_layout,
+    plain,
+    vertical,
+)
+from sweep.report.names import Metric
 
 __all__ = ["change_bars", "share_history", "stacked_bars", "study_scatter"]
 
@@ -97,10 +106,14 @@ def study_scatter(comparisons: Sequence[Comparison]) -> Spec | None:
     layout |= {
         "showlegend": True,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "xaxis": axis(f"{first.title}, validation ({first.unit or 'score'})", type="log"),
-        "yaxis": axis(f"{second.title}, validation ({second.unit or 'score'})", type="log"),
+        "xaxis": log_axis(_title(first), [x for one in all_series for x in one.x]),
+        "yaxis": log_axis(_title(second), [y for one in all_series for y in one.y]),
     }
     return {"data": data, "layout": layout}
+
+
+def _title(metric: Metric) -> str:
+    return f"{metric.title}, validation ({metric.unit})" if metric.unit else metric.title
 
 
 def stacked_bars(found: Bars | None) -> Spec | None:

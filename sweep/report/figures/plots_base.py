@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
-    "Spec", "as_json", "as_list", "axis", "make_layout", "plain", "vertical",
+    "Spec", "as_json", "as_list", "axis", "log_axis", "make_layout", "plain", "vertical",
 ]  # fmt: skip
 
 Spec = dict[str, Any]
@@ -41,6 +41,20 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
         "zeroline": more.pop("zeroline", False) or "zerolinecolor" in more, "linecolor": "#999",
         "ticks": "outside", "ticklen": 3, "tickcolor": "#999", **more,
     }  # fmt: skip
+
+
+def log_axis(title: str, values: Iterable[float]) -> dict[str, Any]:
+    """A logarithmic axis with plain numbers, or a linear one if a value is not above zero."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite or min(finite) <= 0:
+        return axis(title)
+    low, high = math.log10(min(finite)), math.log10(max(finite))
+    digits = (1,) if high - low > 3 else (1, 2, 5) if high - low > 0.5 else range(1, 10)
+    ticks = [digit * 10.0**power for power in range(math.floor(low) - 1, math.ceil(high) + 1)
+             for digit in digits]  # fmt: skip
+    margin = 0.05 * (high - low or 1.0)
+    return axis(title, type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks],
+                range=[low - margin, high + margin])  # fmt: skip
 
 
 def vertical(x: float) -> dict[str, Any]:

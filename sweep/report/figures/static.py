@@ -25,6 +25,7 @@ from sweep.report.figures.data import (
 )
 from sweep.report.figures.palette import DIVERGING, SEQUENTIAL, term_styles
 from sweep.report.figures.static_points import WIDTH, draw_pareto, draw_scatter, make_figure
+from sweep.report.figures.static_progress import draw_learning, draw_parallel, draw_search
 
 __all__ = ["draw_figures"]
 
@@ -52,6 +53,7 @@ def draw_figures(comparisons: Sequence[Comparison], folder: Path, formats: Seque
     drawers: dict[str, Callable[[Comparison], Any]] = {
         "shares": _shares, "evolution": _evolution, "gradients": lambda c: _bars(gradient_bars(c)),
         "conflicts": _conflicts, "importance": _importance, "scatter": draw_scatter,
+        "learning": draw_learning, "search": draw_search, "parallel": draw_parallel,
         "pareto": draw_pareto, "what_if": lambda c: _bars(what_if_bars(c)),
     }  # fmt: skip
     with mpl.rc_context(cast(Any, _STYLE)):

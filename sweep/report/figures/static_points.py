@@ -10,7 +10,7 @@ from sweep.report.figures.explorer import explorer
 from sweep.report.figures.palette import COLOURS, ROLE_COLOURS, mark_of
 from sweep.report.names import weight_term
 
-__all__ = ["WIDTH", "draw_pareto", "draw_scatter", "make_figure"]
+__all__ = ["WIDTH", "draw_pareto", "draw_scatter", "make_figure", "plain_numbers"]
 
 WIDTH = 7.0  # inches: two columns of a journal
 
@@ -24,6 +24,18 @@ def make_figure(width: float, height: float, rows: int = 1, columns: int = 1, **
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False, **more)
     return figure, list(axes.flat)
+
+
+def plain_numbers(axis: Any) -> None:
+    """Plain numbers on a logarithmic axis, the more the fewer powers of ten it spans."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    width = high / low if low > 0 else math.inf
+    digits = range(1, 10) if width < 4 else (1, 2, 5) if width < 50 else (1,)
+    axis.set_major_locator(LogLocator(subs=[float(digit) for digit in digits]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def draw_scatter(c: Comparison) -> Any:
@@ -70,8 +82,6 @@ def draw_pareto(c: Comparison) -> Any:
 
 def _points(axes: Any, free: dict[str, Any], x: str, y: str) -> None:
     """The trials as points, the complete ones filled and the references marked."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
     one, other = free["columns"][x], free["columns"][y]
     groups: dict[str, list[tuple[Any, Any]]] = {"not ranked": [], "ranked": []}
     for is_ranked, roles, *point in zip(
@@ -96,7 +106,6 @@ def _points(axes: Any, free: dict[str, Any], x: str, y: str) -> None:
     axes.set_yscale("log" if other["log"] else "linear")
     for axis, column in ((axes.xaxis, one), (axes.yaxis, other)):
         if column["log"]:  # plain numbers, as on the page
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(NullFormatter())
+            plain_numbers(axis)
     if axes.get_ylabel() == "" and axes.get_subplotspec().is_first_col():
         axes.set_ylabel(other["title"])

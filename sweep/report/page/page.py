@@ -21,10 +21,11 @@ from sweep.report.advice.rules import Advice, advise
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.data_files import file_prefix
 from sweep.report.comparison.what_if import CAVEAT
-from sweep.report.figures import plots, plots_maps
+from sweep.report.figures import plots, plots_maps, plots_progress
 from sweep.report.figures.data import gradient_bars, what_if_bars
 from sweep.report.figures.explorer import explorer
 from sweep.report.figures.palette import TermStyle, term_styles
+from sweep.report.figures.plots_base import Spec
 from sweep.report.page.tables import (
     PageTable,
     answer_table,
@@ -135,8 +136,11 @@ def script_json(value: Any) -> str:
 
 
 def _study(key: str, c: Comparison, prefix: str) -> tuple[_Study, dict[str, Any]]:
-    figures = {
+    figures: dict[str, list[tuple[str, str, Spec | None]]] = {
         "change": [("", "change", plots.change_bars(c))],
+        "learning": [("", "learning", spec) for spec in plots_progress.learning_curves(c)],
+        "search": [("", "trials", spec) for spec in plots_progress.search_history(c)],
+        "parallel": [("", "scatter", plots_progress.parallel_coordinates(c))],
         "shares": [("", "shares", plots_maps.share_map(c))],
         "history": [(label, "evolution", plots.share_history(c, label)) for label in c.chosen],
         "gradients": [("", "gradients", plots.stacked_bars(gradient_bars(c)))],
