@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,23 @@ _LEFT_SECONDS = 3600.0  # longer than any file takes to be written
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, check: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """A temporary path that takes the place of ``path`` when the block ends well.
 
     Both the content and the new name are on the disk then: what a database is told afterwards must
     not outlive what it tells of. Several processes may write the same file; the last one stays.
+
+    Args:
+        path: The file.
+        check: Called right before the new file takes the place of the old one, which stays if it
+            raises: writing may have taken long enough for someone else to be in charge by now.
     """
     make_folder(path.parent)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_SUFFIX}")
     try:
         yield temporary
         sync(temporary)
+        check()
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -61,22 +67,31 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file at once."""
-    with replacing(path) as temporary:
+def write_text(path: Path, text: str, *, check: Callable[[], None] = lambda: None) -> None:
+    """Write a text file at once; see :func:`replacing`."""
+    with replacing(path, check=check) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(
+    path: Path, content: Mapping[str, Any], *, check: Callable[[], None] = lambda: None
+) -> None:
     """Write a JSON file at once; a number that is not finite becomes null."""
-    write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n"
+    write_text(path, text, check=check)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file, or an empty mapping if there is none yet."""
+    """Read a JSON file, or an empty mapping if there is none yet.
+
+    Raises:
+        ValueError: if it holds anything but a mapping.
+    """
     if not path.exists():
         return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: holds a {type(content).__name__}, expected a mapping")
     return content
 
 

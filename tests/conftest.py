@@ -24,6 +24,15 @@ pytest_plugins = ("command_fixtures", "study_fixtures")
 Overrides = list[str]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=54,
+        help="of the test of random kills, on both storages together",
+    )
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with 12 training, 6 validation and 6 test configurations of ``water_clusters``."""

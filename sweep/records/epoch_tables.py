@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +136,15 @@ class EpochTables:
             for name, weights in on.items()
         }
 
-    def write(self) -> int:
-        """Write what was added; returns the size of the debug log, for the checkpoint."""
+    def write(self, check: Callable[[], None] = lambda: None) -> int:
+        """Write what was added; returns the size of the debug log, for the checkpoint.
+
+        Args:
+            check: Called right before each file changes; what it raises leaves the rest as it is.
+        """
         for table in (self._breakdown, self._metrics, self._balance):
-            table.write()
+            table.write(check)
+        check()
         size = self._log.append(self._lines)
         self._lines = []
         return size

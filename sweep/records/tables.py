@@ -7,7 +7,7 @@ sizes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +54,9 @@ class Table:
             content = path.read_bytes()  # a disk that cannot be read is no damaged file
             try:
                 data = pq.read_table(pa.BufferReader(content))
-            except (pa.ArrowException, OSError) as error:
+                self._data = data.filter(pa.compute.less_equal(data["epoch"], last_epoch))
+            except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
                 raise damaged(path, error) from error
-            self._data = data.filter(pa.compute.less_equal(data["epoch"], last_epoch))
 
     def __len__(self) -> int:
         return 0 if self._data is None else int(self._data.num_rows)
@@ -79,8 +79,14 @@ class Table:
         }
 
     def drop(self, column: str, value: str) -> None:
-        """Drop the rows whose ``column`` is ``value``."""
+        """Drop the rows whose ``column`` is ``value``.
+
+        Raises:
+            DamagedRecordError: if there is no such column.
+        """
         if self._data is not None:
+            if column not in self._data.column_names:
+                raise DamagedRecordError(f"{self.path}: has no column '{column}'")
             self._data = self._data.filter(pa.compute.not_equal(self._data[column], value))
 
     def append(self, columns: Mapping[str, np.ndarray | Sequence[Any]]) -> None:
@@ -91,8 +97,12 @@ class Table:
         else:
             self._data = pa.concat_tables([self._data, rows], promote_options="permissive")
 
-    def write(self) -> None:
-        """Write the table; readers see the old one or the new one."""
+    def write(self, check: Callable[[], None] = lambda: None) -> None:
+        """Write the table; readers see the old one or the new one.
+
+        Args:
+            check: See :func:`sweep.files.replacing`.
+        """
         if self._data is not None:
             # Many small chunks would make every later epoch slower to write.
             self._data = self._data.combine_chunks()
@@ -101,7 +111,7 @@ class Table:
                 for field in self._data.schema
                 if not pa.types.is_floating(field.type) or field.name.startswith(_REPEATING)
             ]
-            with replacing(self.path) as temporary:
+            with replacing(self.path, check=check) as temporary:
                 pq.write_table(
                     self._data, temporary, row_group_size=_GROUP_ROWS, use_dictionary=repeating
                 )

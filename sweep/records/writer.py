@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -83,6 +84,9 @@ class TrialWriter:
             **facts,
         }
         self._began = time.perf_counter()
+        if before.get("params") not in (None, _as_json(self._entries.get("params"))):
+            # Optuna lost what was drawn first, and drew again: nothing of two may be mixed.
+            self.set_aside(f"trained with other parameters: {before['params']}")
         self._write()
 
     def open_tables(
@@ -103,7 +107,7 @@ class TrialWriter:
         """Put the added rows on disk; returns the size of the debug log, for the checkpoint."""
         assert self._tables is not None
         self.may_write()
-        return self._tables.write()
+        return self._tables.write(self.may_write)
 
     def set_aside(self, why: str) -> None:
         """Move what was recorded into ``damaged/``: the trial begins again and nothing is lost.
@@ -162,6 +166,8 @@ class TrialWriter:
             shutil.rmtree(self.folder)
         shutil.copytree(source, self.folder, copy_function=_link)
         (self.folder / FILE).unlink()  # a link, which must not be written through
+        for folder in (path for path in self.folder.rglob("*") if path.is_dir()):
+            sync(folder)
         sync(self.folder.parent)
         self._content = content
         self._write()
@@ -186,7 +192,12 @@ class TrialWriter:
 
     def _write(self) -> None:
         self.may_write()
-        write_json(self.folder / FILE, self._content)
+        write_json(self.folder / FILE, self._content, check=self.may_write)
+
+
+def _as_json(value: Any) -> Any:
+    """A value as it comes back from a JSON file."""
+    return json.loads(json.dumps(value))
 
 
 def _link(source: str, target: str) -> None:

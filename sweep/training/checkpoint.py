@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,18 @@ from sweep.files import replacing
 __all__ = ["load", "restoring", "save"]
 
 
-def save(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain values; a reader sees the old file or the new one."""
+def save(path: Path, content: dict[str, Any], *, check: Callable[[], None] = lambda: None) -> None:
+    """Write tensors and plain values; a reader sees the old file or the new one.
+
+    Args:
+        path: The file.
+        content: What to write.
+        check: See :func:`sweep.files.replacing`.
+    """
     # By way of memory: of a full disk torch.save itself makes a RuntimeError that names no cause.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    with replacing(path) as temporary:
+    with replacing(path, check=check) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 

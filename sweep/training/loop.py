@@ -71,14 +71,17 @@ class TrainingLoop:
         self._losses = [
             WeightedLoss(stage.loss, device=setup.device, dtype=setup.dtype) for stage in stages
         ]
-        saved = checkpoint.load(writer.folder / "checkpoint.pt", setup.device)
+        log_size = 0
+        path = writer.folder / "checkpoint.pt"
+        saved = checkpoint.load(path, setup.device)
         if saved is not None:
-            self._continue(saved)
+            with checkpoint.restoring(path):
+                self._continue(saved)
+                log_size = int(saved["log_size"])
+            # A later one is of an epoch that was not committed and comes again.
+            self._best_model(self._best[1], self._epoch)
         self._tables = writer.open_tables(
-            fit_name,
-            last_epoch=self._epoch - 1,
-            log_size=0 if saved is None else saved["log_size"],
-            n_steps=self._step,
+            fit_name, last_epoch=self._epoch - 1, log_size=log_size, n_steps=self._step
         )
 
     def train(self, after_epoch: AfterEpoch) -> Result:
@@ -99,9 +102,9 @@ class TrainingLoop:
         return self._finish()
 
     def _continue(self, saved: dict[str, Any]) -> None:
-        self._epoch = saved["epoch"] + 1
-        self._step = saved["step"]
-        self._best = (saved["best_score"], saved["best_epoch"])
+        self._epoch = int(saved["epoch"]) + 1
+        self._step = int(saved["step"])
+        self._best = (float(saved["best_score"]), int(saved["best_epoch"]))
         self._stage = self._stage_of(saved["epoch"])
         self._optimization.enter(self._stage)
         self._optimization.load_state_dict(saved["member"])
@@ -112,6 +115,8 @@ class TrainingLoop:
             EpochReport(stage=self._stage_of(entry["epoch"]), seconds=math.nan, **entry)
             for entry in saved["history"]
         ]
+        if [entry.epoch for entry in self.history] != list(range(self._epoch)):
+            raise ValueError(f"the history is not that of epochs 0 to {self._epoch - 1}")
 
     def _stage_of(self, epoch: int) -> Stage:
         return next(stage for stage in self.stages if stage.start <= epoch <= stage.end)
@@ -151,6 +156,7 @@ class TrainingLoop:
                         "epoch": epoch,
                         "metrics": metrics,
                     },
+                    check=self._writer.may_write,
                 )
         # A loss whose weights move tells nothing of the model.
         moves = self._optimization.weighting is not None
@@ -233,6 +239,7 @@ class TrainingLoop:
                 "weights": [loss.weights for loss in self._losses],
                 "history": [_plain(entry) for entry in [*self.history, report]],
             },
+            check=self._writer.may_write,
         )
 
     def _score(self, metrics: dict[str, float]) -> float:
@@ -245,14 +252,32 @@ class TrainingLoop:
             metrics["valid"] = next(e.metrics for e in self.history if e.epoch == best_epoch)
         return Result(state, best_score, best_epoch, metrics)
 
+    def _best_model(self, *epochs: int) -> dict[str, Any]:
+        """The parameters in ``best.pt``.
+
+        Args:
+            *epochs: Those that it may be of.
+
+        Raises:
+            DamagedRecordError: if it is missing or holds anything else.
+        """
+        path = self._writer.folder / "best.pt"
+        best = checkpoint.load(path, self.setup.device)
+        if best is None:
+            raise DamagedRecordError(f"{path}: missing")
+        with checkpoint.restoring(path):
+            if best["epoch"] not in epochs:
+                raise ValueError(f"of epoch {best['epoch']}, expected {epochs[0]}")
+            own, found = self._optimization.model.state_dict(), dict(best["model"])
+            if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in found.items()}:
+                raise ValueError("of another model")
+        return found
+
     def _finish(self) -> Result:
         """Measure the best model on the test set, which had no part in choosing it."""
         result = self._result(State.COMPLETE)
         if self.setup.has_split("test"):
-            best = checkpoint.load(self._writer.folder / "best.pt", self.setup.device)
-            if best is None:
-                raise DamagedRecordError(f"{self._writer.folder / 'best.pt'}: missing")
-            self._optimization.model.load_state_dict(best["model"])
+            self._optimization.model.load_state_dict(self._best_model(result.epoch))
             stage = self._stage_of(result.epoch)
             metrics = self.setup.evaluate("test", self._losses[stage.index], self._options)
             metrics["score"] = self._score(metrics)

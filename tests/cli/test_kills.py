@@ -1,4 +1,7 @@
-"""Kills at random moments: of workers, of submitit's controllers of them, of the sweep itself."""
+"""Kills at random moments: of workers, of submitit's controllers of them, of the sweep itself.
+
+By hand there can be more: ``python -m pytest -m slow tests/cli/test_kills.py --kills 1000``.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from study_process import FINISHED, SMOKE, Command, check_study, kill, run, tria
 
 pytestmark = pytest.mark.slow
 
-N_KILLS, N_EPOCHS = 27, 30
+N_EPOCHS = 30
 ARGUMENTS = [
     "train_schedule.0.end=19", "train_schedule.1.start=20", f"train_schedule.1.end={N_EPOCHS - 1}",
 ]  # fmt: skip
@@ -37,9 +40,12 @@ class Killer:
         kept: Fingerprints of finished trials, taken on the way.
     """
 
-    def __init__(self, folder: Path, arguments: list[str], url: str | None, seed: int) -> None:
+    def __init__(
+        self, folder: Path, arguments: list[str], url: str | None, *, n_kills: int, seed: int
+    ) -> None:
         self.study = folder / "outputs" / "smoke"
         self.kills: Counter[str] = Counter()
+        self.n_kills = n_kills
         self.n_trials = 14
         self.kept: dict[int, str] = {}
         self._folder = folder
@@ -54,7 +60,7 @@ class Killer:
             while True:
                 command = self._start()
                 while command.process.poll() is None:
-                    if self.kills.total() >= N_KILLS:
+                    if self.kills.total() >= self.n_kills:
                         command.wait(600)
                         break
                     self._pause(command)
@@ -63,7 +69,7 @@ class Killer:
                 status = command.process.returncode
                 assert status in (0, -9), command.output
                 if status == 0:
-                    if self.kills.total() >= N_KILLS:
+                    if self.kills.total() >= self.n_kills:
                         break
                     self.n_trials += 4
             for command in self._commands:
@@ -124,13 +130,14 @@ def n_owners(study: Path, number: int) -> int:
     return sum(path.name.isdigit() for path in (study / "leases" / f"{number:04d}").iterdir())
 
 
-def test_many_kills_lose_nothing_and_change_no_number(url, tmp_path, tiny_overrides):
+def test_many_kills_lose_nothing_and_change_no_number(url, tmp_path, tiny_overrides, request):
     storage = [] if url is None else [f"hydra.sweeper.storage={url}"]
     arguments = [*tiny_overrides, *ARGUMENTS]
     began = time.monotonic()
     killer = Killer(
-        tmp_path, ["hydra.sweeper.n_jobs=2", *arguments, *storage], url, seed=2 + bool(url)
-    )
+        tmp_path, ["hydra.sweeper.n_jobs=2", *arguments, *storage], url,
+        n_kills=max(1, request.config.getoption("kills") // 2), seed=2 + bool(url),
+    )  # fmt: skip
     killer.run()
     seconds = time.monotonic() - began
 

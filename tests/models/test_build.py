@@ -186,7 +186,7 @@ def test_import_is_light():
 
 def test_only_known_warnings_are_silenced():
     # That the libraries warn of nothing else shows in that warnings are errors in this process.
-    with quiet():
+    with warnings.catch_warnings(action="error"), quiet():
         warnings.warn(
             "`torch.jit.script` is deprecated. Use something else.",
             DeprecationWarning,

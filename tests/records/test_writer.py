@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sweep.errors import LeaseLostError
+from sweep.files import read_json
 from sweep.records import Trial
 from sweep.records.state import State
 from sweep.records.writer import Result, TrialWriter
@@ -74,6 +75,21 @@ def test_what_is_damaged_lies_beside(writer):
     assert aside == ["best.pt", "logs"]
     writer.end(RESULT, 2)
     assert content(writer)["restarted"] == "best.pt: damaged"
+
+
+def test_what_was_trained_with_other_parameters_lies_beside(tmp_path):
+    """Optuna lost what it drew, and drew again."""
+    first = TrialWriter(tmp_path, {"number": 0, "params": {"a": 1.5, "b": "on"}})
+    first.begin({})
+    (tmp_path / "checkpoint.pt").touch()
+    TrialWriter(tmp_path, {"number": 0, "params": {"b": "on", "a": 1.5}}).begin({})
+    assert (tmp_path / "checkpoint.pt").exists()
+    TrialWriter(tmp_path, {"number": 0, "params": {"a": 2.5, "b": "on"}}).begin({})
+    assert not (tmp_path / "checkpoint.pt").exists()
+    assert list(tmp_path.glob("damaged/*/checkpoint.pt"))
+    content = read_json(tmp_path / "trial.json")
+    assert content["params"] == {"a": 2.5, "b": "on"}
+    assert content["restarted"] == "trained with other parameters: {'a': 1.5, 'b': 'on'}"
 
 
 def test_the_result_of_another_with_the_same_weights(writer):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 import pandas as pd
 import pytest
+import torch
 
 from sweep.config.checks import check_config
 from sweep.data.dataset import load
@@ -46,13 +48,67 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def zeros(path: Path) -> None:
+    path.write_bytes(b"\0" * path.stat().st_size)
+
+
+def holds(content: object) -> Callable[[Path], None]:
+    """Makes a file hold something else, well written."""
+    return lambda path: torch.save(content, path)
+
+
+def without(key: str) -> Callable[[Path], None]:
+    """Takes something out of what a file holds."""
+
+    def damage(path: Path) -> None:
+        content = torch.load(path, weights_only=True)
+        del content[key]
+        torch.save(content, path)
+
+    return damage
+
+
+def with_other(key: str, value: object) -> Callable[[Path], None]:
+    """Puts something else into what a file holds."""
+
+    def damage(path: Path) -> None:
+        torch.save({**torch.load(path, weights_only=True), key: value}, path)
+
+    return damage
+
+
+def of_another_shape(path: Path) -> None:
+    pd.DataFrame({"a": [1.0, 2.0]}).to_parquet(path)
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
         ("checkpoint.pt", truncate),
         ("best.pt", truncate),
         ("best.pt", Path.unlink),
+        ("checkpoint.pt", empty),
+        ("checkpoint.pt", zeros),
+        ("checkpoint.pt", holds([1, 2])),
+        ("checkpoint.pt", holds({"epoch": 1})),
+        ("checkpoint.pt", without("member")),
+        ("checkpoint.pt", without("log_size")),
+        ("checkpoint.pt", with_other("member", {"model": {}})),
+        ("checkpoint.pt", with_other("epoch", 77)),
+        ("checkpoint.pt", with_other("history", [])),
+        ("best.pt", empty),
+        ("best.pt", holds(7)),
+        ("best.pt", without("model")),
+        ("best.pt", with_other("model", {"w": torch.zeros(2)})),
+        ("best.pt", with_other("epoch", 77)),
         ("breakdown.parquet", truncate),
+        ("breakdown.parquet", empty),
+        ("breakdown.parquet", of_another_shape),
+        ("metrics.parquet", of_another_shape),
         ("breakdown.parquet", Path.unlink),
         ("metrics.parquet", Path.unlink),
         ("logs/fit_debug.log", truncate),
@@ -61,7 +117,8 @@ def truncate(path: Path) -> None:
 )
 def test_a_trial_with_a_damaged_file_begins_again(compose, dataset, tmp_path, name, damage):
     cfg = compose(*EPOCHS)
-    whole = train(cfg, dataset, tmp_path / "whole")
+    whole_folder = tmp_path / "whole"
+    whole = train(cfg, dataset, whole_folder)
     folder = tmp_path / "damaged"
     assert train(cfg, dataset, folder, epochs=2).state == "STOPPED"
     damage(folder / name)
@@ -71,6 +128,10 @@ def test_a_trial_with_a_damaged_file_begins_again(compose, dataset, tmp_path, na
     assert len(pd.read_parquet(folder / "metrics.parquet")) == 3
     log = (folder / "logs" / "fit_debug.log").read_text()
     assert (log.count("loss breakdown"), log.count("\0")) == (9, 0)
+    best, expected = (torch.load(f / "best.pt", weights_only=True) for f in (folder, whole_folder))
+    assert best["epoch"] == result.epoch
+    torch.testing.assert_close(best["model"], expected["model"], rtol=0, atol=0)
+    assert list((folder / "damaged").iterdir())
 
 
 def test_a_damaged_trial_json_is_written_again(compose, dataset, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_a_run_leaves_complete_records(train, tmp_path):
     content = read_json(tmp_path / "a" / "trial.json")
     assert content["state"] == "COMPLETE"
     assert content["score"] == result.score
-    assert content["versions"]["torch"] == torch.__version__
+    assert content["versions"]["torch"] == version("torch")
     shares = reports[-1].shares
     assert sum(shares.values()) == pytest.approx(1)
 
