@@ -11,6 +11,7 @@ from rich.text import Text
 
 import losses
 from sweep.config.stages import Stage
+from sweep.data.audit import audit
 from sweep.data.dataset import Coverage
 from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.table import Table as Configurations
@@ -67,7 +68,9 @@ def preflight(setup: Setup, stages: list[Stage]) -> Table:
     )
     if errors:
         raise InputError("; ".join(errors))
-    return _table(findings, stages, setup)
+    table = _table(findings, stages, setup)
+    _add_audit(table, setup)
+    return table
 
 
 def _check_model(finding: Finding, setup: Setup) -> None:
@@ -225,6 +228,12 @@ def _table(findings: list[Finding], stages: list[Stage], setup: Setup) -> Table:
             names = ""
         table.add_section()
     return table
+
+
+def _add_audit(table: Table, setup: Setup) -> None:
+    """What is odd about the data, whatever terms there are."""
+    for remark in audit(setup.dataset):
+        table.add_row("data", "", "", remark.label or "-", "", "", "", Text(remark.text, "yellow"))
 
 
 def _range(finding: Finding, label: str) -> str:

@@ -149,7 +149,7 @@ def test_what_makes_no_sense_names_its_configuration(
     if override == ["model=fixed_point_small"]:
         override = [*override, "+train_schedule.0.fixed_point_training_options={mode: direct}"]
     cfg = compose(*files, f"{HEAD}.train_file={tmp_path / 'train.xyz'}", LOSS, *override)
-    data = load(cfg.heads, seed=0)
+    data = load(cfg.heads, split_seed=0)
     with pytest.raises(InputError, match=message) as error:
         Setup(cfg, data)
     assert "\n" not in str(error.value)
