@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def train_once(cfg: DictConfig) -> None:
         TrainingError: if the loss becomes non-finite.
         KeyboardInterrupt: if the user stopped it before the last epoch.
     """
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    runtime = HydraConfig.get().runtime
+    os.chdir(runtime.cwd)  # hydra.job.chdir moves; paths are from where the command was started
+    folder = Path(runtime.output_dir)
     try:
         _train(cfg, folder)
     except InputError:

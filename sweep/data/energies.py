@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "interaction_energies",
     "is_isolated_atom",
     "isolated_atoms",
+    "less_atomic_energies",
     "symbol",
 ]
 
@@ -106,6 +108,27 @@ def interaction_energies(
     )
     energies: NDArray[np.float64] = (labelled.graphs("energy") - isolated) / labelled.n_atoms
     return energies
+
+
+def less_atomic_energies(table: Table, e0s: Mapping[int, float]) -> Table:
+    """The same configurations with energies less those of the isolated atoms, in float64.
+
+    Total energies of all-electron codes have so many digits before the point that float32 leaves
+    none behind it.
+    """
+    columns = table.columns
+    if "energy" not in columns.arrays:
+        return table
+    values = np.zeros(max(119, max(e0s, default=0) + 1))
+    values[list(e0s)] = list(e0s.values())
+    n_atoms = columns.arrays["n_atoms"]
+    isolated = np.bincount(
+        np.repeat(np.arange(len(columns)), n_atoms),
+        weights=values[columns.arrays["atomic_numbers"]],
+        minlength=len(columns),
+    )
+    energies = np.where(columns.arrays["has.energy"], columns.arrays["energy"] - isolated, 0.0)
+    return table.over(replace(columns, arrays={**columns.arrays, "energy": energies}))
 
 
 def _labelled(table: Table) -> Table:

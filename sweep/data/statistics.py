@@ -21,9 +21,9 @@ from sweep.errors import InputError
 __all__ = [
     "ModelStatistics",
     "check_multipoles",
+    "deviation",
     "model_statistics",
     "reference_deviations",
-    "rms_forces",
 ]
 
 Array = NDArray[np.float64]
@@ -60,6 +60,11 @@ class ModelStatistics:
     polarizability_scale: float
 
 
+SMALLEST = 1e-8
+"""Spread below which a label in eV, e and Å is one value written with round-off."""
+
+_SMALLEST = {"stress": 1e-10}
+
 DEFAULT_CHARGE_SCALE = 0.1
 DEFAULT_DIPOLE_SCALE = 0.05
 DEFAULT_POLARIZABILITY_SCALE = 1.0
@@ -75,6 +80,7 @@ def model_statistics(train: Sequence[Configuration], e0s: Mapping[int, float]) -
     elements = sorted(e0s)
     train = tabulate(train)
     energies = interaction_energies(train, e0s)
+    forces = _entries(train, "forces", "forces_weight")
     numbers, multipoles = _multipoles(train)
     mean_charges = np.array(
         [multipoles[numbers == z, 0].mean() if (numbers == z).any() else 0.0 for z in elements]
@@ -85,18 +91,13 @@ def model_statistics(train: Sequence[Configuration], e0s: Mapping[int, float]) -
         atomic_numbers=tuple(elements),
         atomic_energies=tuple(e0s[z] for z in elements),
         atomic_inter_shift=float(energies.mean()) if energies.size else 0.0,
-        atomic_inter_scale=rms_forces(train) or 1.0,
+        atomic_inter_scale=_scale(forces, 1.0),
         mean_charges=tuple(mean_charges.tolist()),
-        charge_scale=_rms(deviations) or DEFAULT_CHARGE_SCALE,
-        dipole_scale=_rms(multipoles[:, 1:4]) or DEFAULT_DIPOLE_SCALE,
+        charge_scale=_scale(deviations, DEFAULT_CHARGE_SCALE),
+        dipole_scale=_scale(multipoles[:, 1:4], DEFAULT_DIPOLE_SCALE),
         mean_polarizabilities=polarizabilities,
         polarizability_scale=polarizability_scale or DEFAULT_POLARIZABILITY_SCALE,
     )
-
-
-def rms_forces(configurations: Sequence[Configuration]) -> float:
-    """Root mean square of the force components, eV/Å; 0 without forces."""
-    return _rms(_entries(tabulate(configurations), "forces", "forces_weight"))
 
 
 def reference_deviations(
@@ -107,7 +108,7 @@ def reference_deviations(
     They make errors of different quantities comparable. The energy is that per atom after the
     isolated atoms are taken off, in eV; the others are as labelled, all components together. Dipole
     components of weight zero do not count. A quantity without labels is absent; one that is
-    constant gives 0.
+    constant but for round-off gives 0.
 
     Args:
         train: training set.
@@ -126,7 +127,23 @@ def reference_deviations(
         "fermi_level": _entries(train, "fermi_level", "fermi_level_weight"),
         "esps_label": _entries(train, "esps", "esps_weight"),
     }
-    return {name: float(np.std(values)) for name, values in quantities.items() if values.size}
+    largest = {name: float(np.abs(v).max()) for name, v in quantities.items() if v.size}
+    if "energy" in largest:  # what is left of it has the round-off of the whole
+        labelled = train.take(train.graphs("energy_weight") > 0)
+        largest["energy"] = float(np.abs(labelled.graphs("energy") / labelled.n_atoms).max())
+    return {name: deviation(quantities[name], most, name) for name, most in largest.items()}
+
+
+def deviation(values: Array, largest: float, name: str = "") -> float:
+    """Standard deviation of values; 0 if they differ by no more than round-off.
+
+    Args:
+        values: of any shape.
+        largest: magnitude of the numbers that they were computed from.
+        name: of the quantity.
+    """
+    spread = float(np.std(values))
+    return spread if spread > max(_SMALLEST.get(name, SMALLEST), 1e-10 * largest) else 0.0
 
 
 def check_multipoles(configurations: Sequence[Configuration], n_multipoles: int) -> None:
@@ -187,6 +204,12 @@ def _entries(table: Table, label: str, weight: str) -> Array:
         return entries
     used = labelled.take(mask)
     return (used.atoms if LABELS[label].per_atom else used.graphs)(label).ravel()
+
+
+def _scale(values: Array, default: float) -> float:
+    """Root mean square; the default where there are no values, or only round-off of zeros."""
+    rms = _rms(values)
+    return rms if rms > SMALLEST else default
 
 
 def _rms(values: Array) -> float:

@@ -116,6 +116,10 @@ class Table(Sequence[Configuration]):
             return Table(self.columns, self.rows[index])
         return self.columns.configuration(int(self.rows[index]))
 
+    def over(self, columns: Columns) -> Table:
+        """The same rows of other columns."""
+        return Table(columns, None if self._whole else self.rows)
+
     def take(self, indices: Array) -> Table:
         """The configurations of these numbers, or where a mask is true."""
         return Table(self.columns, self.rows[indices])

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import os
+import re
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -12,10 +18,13 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from sweep.errors import InputError
 from sweep.workers.process import WorkerProcess
 from sweep.workers.processes import Launch
 
 __all__ = ["launch_with"]
+
+_TAG = re.compile("%[jtAa]")
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,9 @@ class _Job:
     process: WorkerProcess
 
     def __call__(self, cfg: DictConfig) -> None:
-        self.process(HydraConfig.get().job.num)
+        own = HydraConfig.get()
+        os.chdir(own.runtime.cwd)  # hydra.job.chdir moves; paths are from where the sweep started
+        self.process(own.job.num)
 
 
 def launch_with(context: HydraContext, config: DictConfig, process: WorkerProcess) -> Launch:
@@ -66,12 +77,41 @@ def launch_with(context: HydraContext, config: DictConfig, process: WorkerProces
 
     def launch(n_workers: int, first: int) -> None:
         # A launcher keeps what it was called with: each call has its own.
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=own, task_function=_Job(process), config=copy.deepcopy(config)
-        )
-        launcher.launch(
-            [[f"hydra.sweep.subdir='{subdir}/{first + i}'"] for i in range(n_workers)],
-            initial_job_idx=first,
-        )
+        with _plain_outputs(config) as plain:
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=own, task_function=_Job(process), config=plain
+            )
+            launcher.launch(
+                [[f"hydra.sweep.subdir='{subdir}/{first + i}'"] for i in range(n_workers)],
+                initial_job_idx=first,
+            )
 
     return launch
+
+
+@contextlib.contextmanager
+def _plain_outputs(config: DictConfig) -> Iterator[DictConfig]:
+    """A copy of the configuration whose launcher meets no tag of submitit in the study's folder.
+
+    In the folder of its outputs submitit replaces ``%j`` and the like wherever they stand, so that
+    it would look for results beside a study called ``10%jitter``.
+
+    Raises:
+        InputError: the launcher cannot be told otherwise.
+    """
+    own = copy.deepcopy(config)
+    folder = str(Path(str(config.hydra.sweep.dir)).absolute())
+    if "submitit_folder" not in own.hydra.launcher or not _TAG.search(folder):
+        yield own
+        return
+    if not str(own.hydra.launcher._target_).endswith("LocalLauncher"):
+        raise InputError(
+            f"hydra.sweep.dir: '{folder}' holds {_TAG.findall(folder)[0]}, which Slurm replaces "
+            "in names of files; choose another folder"
+        )
+    with tempfile.TemporaryDirectory(prefix="loss-sweep-") as temporary:
+        link = Path(temporary) / "study"
+        link.symlink_to(folder, target_is_directory=True)
+        with read_write(own.hydra), open_dict(own.hydra):
+            own.hydra.launcher.submitit_folder = f"{link}/workers/submitit/%j"
+        yield own

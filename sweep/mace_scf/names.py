@@ -182,7 +182,7 @@ LABELS_ELSEWHERE = {
     "hardness": "of a model that is no family here",
     "magmoms": "no model takes it",
 }
-"""Labels of MACE and MACE_SCF without a meaning here."""
+"""Labels of MACE and MACE_SCF without a meaning here, or of which another one is taken."""
 
 _USED = (
     "name", "seed", "heads", "train_schedule", "train_file", "valid_file", "test_file",

@@ -92,7 +92,8 @@ def translate(content: Mapping[str, Any], where: str, *, own_model: bool = False
     if metrics:
         result.overlay["objective"] = {"metrics": list(metrics)}
     if content.get("seed") is not None or complete:
-        result.overlay["seed"] = content.get("seed", 123)
+        # there the seed of the training is that of the random split, too
+        result.overlay["seed"] = result.overlay["split_seed"] = content.get("seed", 123)
     if content.get("name") is not None:
         name = re.sub(r"[^\w.+-]", "_", str(content["name"])).lstrip(".") or "mace_scf"
         result.overlay["fit_name"] = name
@@ -145,10 +146,10 @@ def _labels(given: Any, key: str, where: str, remarks: Remarks) -> dict[str, str
         name = _ALIASES.get(str(label), str(label))
         if literal(file_key) is None:  # MACE_SCF's way to say that there is none
             remarks.add(f"{key}.{label}", file_key, "as here", "no such label")
-        elif find_label(name) is not None:
-            labels[name] = str(file_key)
         elif name in LABELS_ELSEWHERE:
             remarks.add(f"{key}.{label}", file_key, "not used", LABELS_ELSEWHERE[name])
+        elif find_label(name) is not None:
+            labels[name] = str(file_key)
         elif name.endswith("_weight") and find_label(name.removesuffix("_weight")) is not None:
             if file_key != f"config_{name}":
                 raise InputError(

@@ -30,6 +30,7 @@ __all__ = ["OFF", "ON", "SearchSpace", "values_of"]
 # Parts of the configuration that all trials of a study share, and why.
 _FIXED = {
     "heads": "all trials of a study have the same data",
+    "split_seed": "all trials of a study have the same data",
     "objective": "all trials of a study are judged alike",
     "search": "it describes the study, not a trial",
 }

@@ -147,11 +147,17 @@ def _update_record(record: StudyRecord, folder: Path, begun: Sequence[FrozenTria
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """What differs between two definitions, in one line."""
+    """What differs between two definitions, in one line.
+
+    Where the content of a data file is known, its path does not matter.
+    """
+    if "split_seed" not in old:  # version 0.1 split by the seed
+        old = {**old, "split_seed": old.get("seed", old.get("default seed", "(none)"))}
     return "; ".join(
         f"{key}: {old.get(key, '(none)')} -> {new.get(key, '(none)')}"
         for key in sorted({*old, *new})
         if old.get(key, "(none)") != new.get(key, "(none)")
+        and not (f"content of {key}" in old and f"content of {key}" in new)
     )
 
 

@@ -71,6 +71,7 @@ class OwnTrainer:
             "num_threads": torch.get_num_threads(),
             "n_parameters": setup.n_parameters,
             "scales": setup.scales,
+            "atomic_energies": {str(z): e for z, e in setup.dataset.atomic_energies.items()},
             "device": setup.device_name,
         }
 

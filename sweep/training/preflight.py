@@ -11,6 +11,7 @@ from rich.table import Table
 import losses
 from sweep.config.stages import Stage
 from sweep.console import make_table, plain
+from sweep.data.audit import audit
 from sweep.data.dataset import Coverage
 from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.table import Table as Configurations
@@ -67,7 +68,9 @@ def preflight(setup: Setup, stages: list[Stage]) -> Table:
     )
     if errors:
         raise InputError("; ".join(errors))
-    return _table(findings, stages, setup)
+    table = _table(findings, stages, setup)
+    _add_audit(table, setup)
+    return table
 
 
 def _check_model(finding: Finding, setup: Setup) -> None:
@@ -215,6 +218,12 @@ def _table(findings: list[Finding], stages: list[Stage], setup: Setup) -> Table:
         rows.append(None)
     headings = ["stage", "term", "weight", "label", "train", "valid", "range in train", "status"]
     return make_table("loss terms", headings, rows, align="llrlrrll")
+
+
+def _add_audit(table: Table, setup: Setup) -> None:
+    """What is odd about the data, whatever terms there are."""
+    for remark in audit(setup.dataset):
+        table.add_row("data", "", "", remark.label or "-", "", "", "", Text(remark.text, "yellow"))
 
 
 def _range(finding: Finding, label: str) -> str:

@@ -16,9 +16,10 @@ from torch import Tensor
 import losses
 from sweep.config.checks import model_settings
 from sweep.data.dataset import DataSet
+from sweep.data.energies import less_atomic_energies
 from sweep.data.graphs.build import build_graphs
 from sweep.data.graphs.graphs import Graphs, batches
-from sweep.data.statistics import model_statistics, reference_deviations
+from sweep.data.statistics import deviation, model_statistics, reference_deviations
 from sweep.data.table import tabulate
 from sweep.errors import InputError
 from sweep.models import DataStatistics, build
@@ -63,7 +64,7 @@ class Setup:
             for configuration in configurations:
                 settings.check_configuration(configuration)
             self._graphs[split] = build_graphs(
-                configurations,
+                less_atomic_energies(configurations, dataset.atomic_energies),
                 elements=dataset.elements,
                 r_max=settings.r_max,
                 multipoles_max_l=settings.multipoles_max_l,
@@ -73,7 +74,11 @@ class Setup:
         shared = model_statistics(dataset.train, dataset.atomic_energies)
         statistics = DataStatistics(
             avg_num_neighbors=self._graphs["train"].avg_num_neighbors or 1.0,
-            **dataclasses.asdict(shared),
+            **{
+                **dataclasses.asdict(shared),
+                # They are off the labels, where that is done in float64.
+                "atomic_energies": (0.0,) * len(dataset.elements),
+            },
         )
         self.model = build(
             settings,
@@ -82,6 +87,9 @@ class Setup:
             dtype=self.dtype,
             device=self.device,
             enable_cueq=trainer.enable_cueq,
+        )
+        self.model.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            _without_atomic_energies
         )
         self.model.prepare(self.batches("train"))
         self._initial = {key: value.clone() for key, value in self.model.state_dict().items()}
@@ -95,7 +103,8 @@ class Setup:
         if "esps_dft" in self.model.outputs:
             labelled = self._labelled_potentials()
             if labelled.numel():
-                self.scales["esps"] = float(labelled.double().std(correction=0))
+                potentials = labelled.double().cpu().numpy()
+                self.scales["esps"] = deviation(potentials, float(np.abs(potentials).max()))
         self.objective = list(cfg.objective.metrics)
         # Quantities that trials are judged by, and the first key that says so.
         self.judged = {
@@ -209,9 +218,16 @@ class Setup:
                 raise InputError(f"{where} has no label in the validation set")
             if name in self.objective and not self.scales[name] > 0:
                 raise InputError(
-                    f"{where} has the same value everywhere in the training set, so its error has "
-                    "no scale"
+                    f"{where} has the same value everywhere in the training set, but for "
+                    "round-off, so its error has no scale"
                 )
+
+
+def _without_atomic_energies(model: torch.nn.Module, _: Any) -> None:
+    """Checkpoints of version 0.1 hold the atomic energies, which are off the labels now."""
+    for name, values in model.named_buffers():
+        if name.rpartition(".")[2] == "atomic_energies":
+            values.zero_()
 
 
 def _device(name: str) -> torch.device:
