@@ -43,7 +43,7 @@ class _Hdf5Chunk:
                 index = self.first + number
                 try:
                     yield _frame(file[f"{self.batch}/config_{number}"], index)
-                except (KeyError, ValueError, TypeError, OSError) as error:
+                except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
                     raise InputError(
                         f"{self.file}: configuration {index} is not in the layout of "
                         f"mace_prepare_data: {str(error).strip(chr(34))}"
@@ -56,6 +56,21 @@ def hdf5_chunks(file: str, size: int) -> Iterator[_Hdf5Chunk]:
     Raises:
         InputError: it is no HDF5 file, or has another layout.
     """
+    try:
+        batches, sizes = _batches(file)
+    except InputError:
+        raise
+    except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
+        raise InputError(f"{file}: damaged inside: {error}") from error
+    first = 0
+    for batch, count in zip(batches, sizes, strict=True):
+        for start in range(0, count, size):
+            yield _Hdf5Chunk(file, batch, start, min(start + size, count), first)
+        first += count
+
+
+def _batches(file: str) -> tuple[list[str], list[int]]:
+    """The names of the batches in the order of their numbers, and how many they hold."""
     with _open(file) as opened:
         batches = sorted(
             (name for name in opened if name.startswith("config_batch_")),
@@ -67,12 +82,7 @@ def hdf5_chunks(file: str, size: int) -> Iterator[_Hdf5Chunk]:
                 f"{file}: not in the layout of mace_prepare_data: no group config_batch_0; "
                 f"there: {there}"
             )
-        sizes = [len(opened[name]) for name in batches]
-    first = 0
-    for batch, count in zip(batches, sizes, strict=True):
-        for start in range(0, count, size):
-            yield _Hdf5Chunk(file, batch, start, min(start + size, count), first)
-        first += count
+        return batches, [len(opened[name]) for name in batches]
 
 
 def _open(file: str) -> h5py.File:
@@ -88,6 +98,8 @@ def _frame(group: Any, index: int) -> Frame:
     info: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     for name, item in group["properties"].items():
+        if not isinstance(name, str):  # no text
+            raise TypeError(f"property {name!r}")
         value = _value(item)
         if value is not None:
             label = find_label(name)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sweep.data.read.extxyz import Frame
+from sweep.data.read.lmdb_check import check_lmdb
 from sweep.errors import InputError
 
 __all__ = ["lmdb_chunks"]
@@ -54,6 +55,7 @@ def lmdb_chunks(file: str, size: int) -> Iterator[_LmdbChunk]:
     Raises:
         InputError: it is no LMDB file of ASE rows.
     """
+    check_lmdb(file)
     with _Reader(file) as reader:
         try:
             deleted = set(reader.read("deleted_ids", default=[]))
@@ -90,7 +92,12 @@ class _Reader:
             KeyError: it is not there, and there is no default.
             ValueError: it is not compressed JSON.
         """
-        raw = self._transaction.get(key.encode("ascii"))
+        import lmdb
+
+        try:
+            raw = self._transaction.get(key.encode("ascii"))
+        except lmdb.Error as error:  # damaged inside
+            raise ValueError(str(error)) from error
         if raw is None:
             if default is None:
                 raise KeyError(key)

@@ -62,5 +62,15 @@ def check_keys(mapping: Mapping[Label, str], keys: Keys, file: str | Path) -> No
         hint = f"; did you mean '{nearest[0]}'?" if nearest else ";"
         raise InputError(
             f"{file}: no configuration has the {kind} '{key}' that {label.section}.{label.name} "
-            f"names{hint} there: {', '.join(there) or 'none'}"
+            f"names{hint} there: {', '.join(there) or 'none'}{_kept(label, str(file))}"
         )
+
+
+def _kept(label: Label, file: str) -> str:
+    """ASE's trajectories lose columns that it has no name for."""
+    if not (label.per_atom and file.lower().endswith(".traj")):
+        return ""
+    return (
+        "; ASE's .traj files keep only the columns of its calculators (forces, charges): map "
+        "those, or write the frames as extxyz"
+    )
