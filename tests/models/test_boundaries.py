@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from sweep.data.labels import WEIGHTS
 from sweep.data.read.configurations import Configuration
 from sweep.errors import InputError
 from sweep.libraries import GTOElectrostaticEnergy, quiet
@@ -18,6 +17,7 @@ from sweep.models.electrostatics.coulomb import (
     MoleculeElectrostatics,
     PeriodicElectrostatics,
 )
+from sweep.quantities import WEIGHTS
 
 WIDTH = 0.9
 RNG = np.random.default_rng(3)
