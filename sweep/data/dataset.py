@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from sweep.data.energies import atomic_energies, isolated_atoms, symbol
+from sweep.data.labels import LABELS, find_label
 from sweep.data.parallel import Report, silent
 from sweep.data.read.tables import read_table
 from sweep.data.table import Table, tabulate
 from sweep.errors import InputError, unknown
-from sweep.quantities import LABELS, find_label
 
 __all__ = ["SPLITS", "Coverage", "DataSet", "load"]
 

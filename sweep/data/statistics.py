@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.energies import interaction_energies
+from sweep.data.labels import LABELS
 from sweep.data.read.configurations import Configuration
 from sweep.data.table import Table, tabulate
 from sweep.errors import InputError
-from sweep.quantities import LABELS
 
 __all__ = [
     "ModelStatistics",

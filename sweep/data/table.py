@@ -10,10 +10,10 @@ expressions. The columns of a :class:`Columns`, for ``G`` configurations with ``
 | `cell`, `pbc`, `weight` | [G, 3, 3], [G, 3], [G] | as in a `Configuration` |
 | `config_type`, `file_number` | [G] | number of a name in `config_types` or `files` |
 | `index` | [G] | number of the configuration in its file |
-| weights in `sweep.quantities` | [G, ...] | per property |
+| weights in `sweep.data.labels` | [G, ...] | per property |
 | `atomic_numbers`, `positions` | [N], [N, 3] | |
 | `molecule_index` | [N] | molecules of the configuration, 0 to M - 1 |
-| labels in `sweep.quantities` | [G, ...] or [N, ...] | zeros where missing |
+| labels in `sweep.data.labels` | [G, ...] or [N, ...] | zeros where missing |
 | `has.<label>` | [G] | whether the configuration has it |
 | `n_multipoles` | [G] | columns of its multipoles; 0 without |
 """
@@ -29,8 +29,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.read.configurations import Configuration
-from sweep.quantities import LABELS, WEIGHTS
 
 __all__ = ["Columns", "Table", "flatten", "tabulate"]
 
@@ -213,7 +213,7 @@ def flatten(configurations: Iterable[Configuration], labels: Iterable[str]) -> C
     width = int(arrays["n_multipoles"].max(initial=0))
     for key in labels:
         label = LABELS[key]
-        dtype = np.int64 if label.stored_as_int else np.float64
+        dtype = np.int64 if label.integer else np.float64
         arrays[f"has.{key}"] = np.array([key in row.labels for row in rows], dtype=np.bool_)
         sizes_of = {"C": width}
         shape = tuple(sizes_of.get(s, 0) if isinstance(s, str) else s for s in label.shape)

@@ -10,6 +10,7 @@ from typing import Any
 
 import losses
 from sweep.config.schema import TrainerConfig
+from sweep.data.labels import find_label, label_names
 from sweep.errors import InputError
 from sweep.mace_scf.model import translate_model
 from sweep.mace_scf.names import (
@@ -22,10 +23,17 @@ from sweep.mace_scf.names import (
 )
 from sweep.mace_scf.reading import literal, number
 from sweep.mace_scf.remarks import Remarks
-from sweep.quantities import QUANTITIES, find_label, label_names
 
 __all__ = ["Translation", "translate"]
 
+# Quantities that a study is judged by, for the terms that are trained.
+_JUDGED = {
+    "energy_per_atom": "energy", "energy_per_atom_huber": "energy", "forces": "forces",
+    "forces_huber": "forces", "stress": "stress", "stress_huber": "stress",
+    "atomic_multipoles": "atomic_multipoles", "atomic_multipoles_huber": "atomic_multipoles",
+    "dipole": "dipole", "dipole_per_atom": "dipole", "polarizability": "polarizability",
+    "fermi_level": "fermi_level", "fermi_level_per_atom": "fermi_level", "esps": "esps",
+}  # fmt: skip
 _ALIASES = {"electrostatic_potentials": "esps"}  # MACE_SCF's name of a label -> ours
 _OPTIMIZERS = ("adam", "adamw")
 _SCF_KEYS = (
@@ -75,9 +83,14 @@ def translate(content: Mapping[str, Any], where: str, *, own_model: bool = False
         "train_schedule": stages,
         "trainer": _trainer(content, remarks, complete=complete),
     }
-    metrics = _judged_by(term for stage in stages.values() for term in stage["loss"] or {})
+    metrics = dict.fromkeys(
+        _JUDGED[term]
+        for stage in stages.values()
+        for term in stage["loss"] or {}
+        if term in _JUDGED
+    )
     if metrics:
-        result.overlay["objective"] = {"metrics": metrics}
+        result.overlay["objective"] = {"metrics": list(metrics)}
     if content.get("seed") is not None or complete:
         # there the seed of the training is that of the random split, too
         result.overlay["seed"] = result.overlay["split_seed"] = content.get("seed", 123)
@@ -187,18 +200,6 @@ def _schedule(content: Mapping[str, Any], where: str, remarks: Remarks) -> dict[
             raise InputError(f"{where}: {key}: has no loss")
         stages[str(index)] = stage
     return stages
-
-
-def _judged_by(terms: Iterable[str]) -> list[str]:
-    """The quantities that these terms fit; but for the total charge, which multipoles give."""
-    known = [losses.get(name) for name in dict.fromkeys(terms) if name in losses.names()]
-    fitted = [
-        name
-        for term in known
-        for name, quantity in QUANTITIES.items()
-        if name != "total_charge" and quantity.is_fitted_by(term)
-    ]
-    return list(dict.fromkeys(fitted))
 
 
 def _loss(given: Any, key: str, where: str) -> dict[str, Any]:

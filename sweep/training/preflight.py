@@ -13,9 +13,9 @@ from sweep.config.stages import Stage
 from sweep.console import make_table, plain
 from sweep.data.audit import audit
 from sweep.data.dataset import Coverage
+from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.table import Table as Configurations
 from sweep.errors import InputError
-from sweep.quantities import LABELS, WEIGHTS
 from sweep.training.setup import Setup
 
 __all__ = ["preflight"]

@@ -2,9 +2,9 @@ import ase
 import numpy as np
 import pytest
 
+from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.read.configurations import read_configurations
 from sweep.errors import InputError
-from sweep.quantities import LABELS, WEIGHTS
 
 INFO = {"energy": "REF_energy"}
 ARRAYS = {"forces": "REF_forces"}
@@ -199,11 +199,7 @@ VALUES = [
     ("forces", np.ones((3, 2)), "label 'forces' .* has shape 3x2; expected 3x3"),
     ("forces", np.full((3, 3), np.nan), "label 'forces' .* is not finite"),
     ("atomic_multipoles", np.ones((3, 3)), "has shape 3x3; expected 3xC with C = 1, 4, 9, 16"),
-    (
-        "cluster_batch",
-        np.array([0.0, 0.5, 1.0]),
-        "holds 0.5; must be whole numbers",
-    ),
+    ("cluster_batch", np.array([0.0, 0.5, 1.0]), "'cluster_batch' .* must be whole numbers"),
 ]
 
 

@@ -7,10 +7,10 @@ import torch
 
 from sweep.data.graphs.build import build_graphs
 from sweep.data.graphs.graphs import batches, n_batches
+from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.read.configurations import read_configurations
 from sweep.errors import InputError
 from sweep.libraries import quiet
-from sweep.quantities import LABELS, WEIGHTS
 
 with quiet():
     from mace.data import AtomicData

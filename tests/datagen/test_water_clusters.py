@@ -13,10 +13,10 @@ from sweep.cli.generate import main
 from sweep.config.stages import CONF_DIR
 from sweep.data import shipped
 from sweep.data.dataset import load
+from sweep.data.labels import LABELS, find_label
 from sweep.datagen import generate, water_clusters
 from sweep.datagen.recipes import RECIPES, cluster_atoms
 from sweep.errors import InputError
-from sweep.quantities import LABELS, find_label
 
 SPLITS = {"train": 240, "valid": 60, "test": 60}
 

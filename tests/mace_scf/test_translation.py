@@ -264,7 +264,7 @@ class TestNothingIsLost:
         assert sorted(names - known_names() - {"help"}) == []
 
     def test_no_label_is_both(self):
-        from sweep.quantities import label_names
+        from sweep.data.labels import label_names
 
         assert {*label_names()} & {*LABELS_ELSEWHERE} == {"virials"}
         assert not {*NOT_USED} & {*FIXED}

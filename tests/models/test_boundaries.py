@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sweep.data.labels import WEIGHTS
 from sweep.data.read.configurations import Configuration
 from sweep.errors import InputError
 from sweep.libraries import GTOElectrostaticEnergy, quiet
@@ -17,7 +18,6 @@ from sweep.models.electrostatics.coulomb import (
     MoleculeElectrostatics,
     PeriodicElectrostatics,
 )
-from sweep.quantities import WEIGHTS
 
 WIDTH = 0.9
 RNG = np.random.default_rng(3)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.labels import LABELS, WEIGHTS, Label
 from sweep.data.table import Table
-from sweep.quantities import LABELS, WEIGHTS, Label
 
 __all__ = ["ATOM_COLUMNS", "GRAPH_COLUMNS", "MULTIPOLES", "graph_sizes", "no_label"]
 
@@ -49,4 +49,4 @@ def no_label(label: Label, n: int, width: int) -> NDArray[Any]:
     sizes = {"n": n, "C": width}
     shape = [sizes[size] if isinstance(size, str) else size for size in label.shape]
     rows = [] if label.per_atom else [n]
-    return np.zeros([*rows, *shape], dtype=np.int64 if label.stored_as_int else np.float64)
+    return np.zeros([*rows, *shape], dtype=np.int64 if label.integer else np.float64)

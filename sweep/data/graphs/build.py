@@ -21,12 +21,12 @@ from sweep.data.graphs.arrays import (
 from sweep.data.graphs.graphs import Graphs
 from sweep.data.graphs.mapped import MappedGraphs
 from sweep.data.graphs.neighbours import Neighbours, neighbours_in_cache, neighbours_of
+from sweep.data.labels import LABELS
 from sweep.data.parallel import Report, silent
 from sweep.data.read.configurations import Configuration
 from sweep.data.statistics import check_multipoles
 from sweep.data.table import Table, tabulate
 from sweep.errors import InputError
-from sweep.quantities import LABELS
 
 __all__ = ["build_graphs"]
 

@@ -26,7 +26,7 @@ The keys of a batch, for ``G`` graphs with ``N`` atoms, ``E`` edges and ``P`` pa
 | `total_spin` | [G] | multiplicity |
 | `dipole`, `external_field` | [G, 3] | e·Å; V/Å, minus the physical field |
 | `stress`, `polarizability` | [G, 3, 3] | eV/Å³; as labelled |
-| weights in `sweep.quantities` | [G, ...] | per property |
+| weights in `sweep.data.labels` | [G, ...] | per property |
 
 A label that a configuration lacks is zeros with weight zero.
 """

@@ -19,8 +19,8 @@ from sweep.data.graphs.arrays import (
 )
 from sweep.data.graphs.graphs import Graphs
 from sweep.data.graphs.neighbours import Neighbours
+from sweep.data.labels import LABELS
 from sweep.data.table import Table
-from sweep.quantities import LABELS
 
 __all__ = ["MappedGraphs"]
 

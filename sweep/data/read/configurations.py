@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.cells import has_volume
+from sweep.data.labels import VIRIALS, WEIGHTS, Label, Weight
 from sweep.data.read.extxyz import Frame
 from sweep.data.read.formats import Chunk, chunks
 from sweep.data.read.label_values import label_value, numbers, show
 from sweep.data.read.mapping import Keys, check_keys, check_mapping
 from sweep.errors import InputError
-from sweep.quantities import VIRIALS, WEIGHTS, Label, Weight
 
 __all__ = ["ISOLATED_ATOM", "Configuration", "read_chunk", "read_configurations"]
 
@@ -43,9 +43,9 @@ class Configuration:
         positions: ``[n, 3]``, Å.
         cell: ``[3, 3]``, rows are the vectors, Å; zeros for a molecule.
         pbc: ``[3]``.
-        labels: by their key in a batch (:data:`sweep.quantities.LABELS`); only those that are
+        labels: by their key in a batch (:data:`sweep.data.labels.LABELS`); only those that are
         there.
-        weights: all of :data:`sweep.quantities.WEIGHTS`, 0 where a label is missing.
+        weights: all of :data:`sweep.data.labels.WEIGHTS`, 0 where a label is missing.
         weight: ``config_weight``, which acts on every term.
         config_type: a name, for example of the kind of structure.
         file: the file it was read from.

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sweep.data.labels import find_label
 from sweep.data.read.extxyz import Frame
 from sweep.errors import InputError
-from sweep.quantities import find_label
 
 if TYPE_CHECKING:
     import h5py

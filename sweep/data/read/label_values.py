@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.labels import Label
 from sweep.errors import InputError
-from sweep.quantities import Label
 
 __all__ = ["label_value", "numbers", "show"]
 
@@ -44,25 +44,16 @@ def label_value(label: Label, key: str, value: Any, n_atoms: int, where: str) ->
         )
     if not np.isfinite(shaped).all():
         raise InputError(f"{what} is not finite")
-    _check_range(label, shaped, what)
-    return shaped.astype(np.int64) if label.stored_as_int else shaped
-
-
-def _check_range(label: Label, values: NDArray[np.float64], what: str) -> None:
-    """Refuse values that the label cannot have."""
-    illegal = np.zeros(values.shape, dtype=bool)
-    valid = []
-    if label.whole:
-        illegal |= values != np.round(values)
-        valid.append("whole numbers")
-    if label.minimum is not None:
-        illegal |= values < label.minimum
-        valid.append(f"from {label.minimum:g}")
-    if illegal.any():
-        meaning = f"; it is {label.meaning}" if label.meaning else ""
+    if label.key == "total_spin" and (shaped < 1 or shaped != np.round(shaped)):
         raise InputError(
-            f"{what} holds {values[illegal].flat[0]:g}; must be {' '.join(valid)}{meaning}"
+            f"{what} is {shaped:g}; it is the multiplicity 2S + 1, a whole number from 1 (one more "
+            "than the unpaired electrons)"
         )
+    if label.integer:
+        if (shaped != np.round(shaped)).any():
+            raise InputError(f"{what} must be whole numbers")
+        return shaped.astype(np.int64)
+    return shaped
 
 
 def numbers(value: Any) -> NDArray[np.float64] | None:

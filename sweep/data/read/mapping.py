@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
+from sweep.data.labels import Label, find_label, label_names
 from sweep.errors import InputError, unknown
-from sweep.quantities import Label, find_label, label_names
 
 __all__ = ["Keys", "check_keys", "check_mapping"]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from sweep.data.cache import cached, write_meta
+from sweep.data.labels import LABELS, Label
 from sweep.data.parallel import Report, in_processes, join, save_part
 from sweep.data.read.configurations import read_chunk, read_configurations
 from sweep.data.read.formats import Chunk, chunks, content_digest, located, size_of
 from sweep.data.read.mapping import Keys, check_keys, check_mapping
 from sweep.data.table import Columns, Table, flatten, tabulate
 from sweep.errors import InputError
-from sweep.quantities import LABELS, Label
 
 __all__ = ["read_table"]
 
