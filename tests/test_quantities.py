@@ -15,7 +15,7 @@ from sweep.quantities import QUANTITIES, quantity_of
 
 def test_no_torch_is_needed():
     code = (
-        "import sys, losses, sweep.quantities as q, sweep.data.labels, sweep.records.balance;"
+        "import sys, losses, sweep.quantities as q, sweep.data.labels, sweep.records;"
         "assert losses.get('esps').unit == 'V^2' and losses.names();"
         "assert q.QUANTITIES['forces'].terms;"
         "assert 'torch' not in sys.modules"
