@@ -230,7 +230,9 @@ def _table(findings: list[Finding], stages: list[Stage], setup: Setup) -> Table:
 def _add_audit(table: Table, setup: Setup) -> None:
     """What is odd about the data, whatever terms there are."""
     for remark in audit(setup.dataset):
-        table.add_row("data", "", "", remark.label or "-", "", "", "", Text(remark.text, "yellow"))
+        table.add_row(
+            "data", "", "", remark.label or "-", "", "", "", plain(remark.text, style="yellow")
+        )
 
 
 def _range(finding: Finding, label: str) -> str:
