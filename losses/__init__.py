@@ -13,11 +13,11 @@ A new term is one new file in ``losses/terms``, or a module of one's own: a func
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from losses import balance
 from losses.base import LossError, Needs, Term, discover, get, names, register
 from losses.squares import Squares
 
 if TYPE_CHECKING:
-    from losses import balance
     from losses.batch import Quantities
     from losses.molecules import molecule_index
     from losses.weighted import Breakdown, WeightedLoss, evaluate
@@ -57,8 +57,6 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "balance":
-        return importlib.import_module("losses.balance")
     if name not in _LATER:
         raise AttributeError(f"module 'losses' has no attribute {name!r}")
     return getattr(importlib.import_module(_LATER[name]), name)

@@ -1,18 +1,23 @@
-"""How the terms of a loss stand to each other: their shares, their gradients, balanced weights."""
+"""How the terms of a loss stand to each other: their shares, their gradients, balanced weights.
+
+Imports no torch: what works on plain numbers serves the records of trainings, too.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Final
 
 from losses.base import LossError, nearest
-from losses.batch import Labels, Outputs
-from losses.weighted import Breakdown, WeightedLoss
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from losses.batch import Labels, Outputs
+    from losses.weighted import Breakdown, WeightedLoss
 
 STARVED: Final = 0.01
 """A term is starved if its share of the total is below this: training hardly sees it."""
@@ -58,6 +63,17 @@ class GradientBalance:
     cosine: Tensor
 
 
+def shares_of(weighted: Mapping[str, float]) -> dict[str, float]:
+    """Return each weighted value over their sum; all 0 if that is 0."""
+    total = sum(weighted.values())
+    return {name: value / total if total else 0.0 for name, value in weighted.items()}
+
+
+def starved_terms(share: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the terms with a share below :data:`STARVED`."""
+    return tuple(name for name, value in share.items() if value < STARVED)
+
+
 def shares(breakdown: Breakdown) -> dict[str, float]:
     """Return weighted value over total of every term that is switched on.
 
@@ -84,7 +100,7 @@ def summarize(breakdowns: Breakdown | Sequence[Breakdown]) -> Balance:
         LossError: without breakdowns, if no term is switched on, if they are of different terms,
             or if a value is not finite; the message names the first such term.
     """
-    many = [breakdowns] if isinstance(breakdowns, Breakdown) else list(breakdowns)
+    many = list(breakdowns) if isinstance(breakdowns, Sequence) else [breakdowns]
     if not many or not many[0].active:
         raise LossError("a balance needs at least one breakdown with a term that is switched on")
     for breakdown in many:
@@ -97,15 +113,13 @@ def summarize(breakdowns: Breakdown | Sequence[Breakdown]) -> Balance:
             if not math.isfinite(value):
                 raise LossError(f"no balance: the weighted value of term {name!r} is {value}")
     each = [shares(breakdown) for breakdown in many]
-    mean = {name: sum(one[name] for one in each) / len(each) for name in many[0].active}
-    total = sum(mean.values())
     # Batches with a total of 0 have no shares; without them the rest sums to 1 again.
-    share = {name: value / total if total else 0.0 for name, value in mean.items()}
+    share = shares_of({name: sum(one[name] for one in each) for name in many[0].active})
     return Balance(
         share=share,
         dominant=max(share, key=lambda name: share[name]),
         effective=effective_terms(share.values()),
-        starved=tuple(name for name, value in share.items() if value < STARVED),
+        starved=starved_terms(share),
     )
 
 
@@ -129,6 +143,8 @@ def gradient_norms(
     Raises:
         LossError: if nothing requires a gradient.
     """
+    import torch
+
     given = parameters.parameters() if isinstance(parameters, torch.nn.Module) else parameters
     wanted = [parameter for parameter in given if parameter.requires_grad]
     if not wanted:

@@ -206,6 +206,8 @@ def _options(name: str, function: TermFunction) -> dict[str, Option]:
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
+        if parameter.name == "weight":
+            raise LossError(f"term {name!r}: 'weight' cannot be an option, it is the term's weight")
         default = parameter.default
         if not isinstance(default, (bool, int, float, str)):
             raise LossError(

@@ -26,6 +26,10 @@ from losses.base import LossError, nearest
 __all__ = ["GradientShares", "LossShares", "Weighting"]
 
 
+LARGEST_LAG = 10.0
+"""The smoothed size of a term is at most so many times smaller than the one last measured."""
+
+
 class Weighting(torch.nn.Module):
     """Base of weightings that give every term a share of something that is measured.
 
@@ -99,7 +103,22 @@ class Weighting(torch.nn.Module):
 
         Returns:
             The weights that acted, in the order of ``values``, shape ``[n_terms]``, detached.
+
+        Raises:
+            LossError: for a term that the weighting does not have, or if all have the share 0.
         """
+        for name in values:
+            if name not in self.shares:
+                raise LossError(f"unknown term {name!r}; {nearest(name, self.names)}")
+        on = {name: value for name, value in values.items() if self.shares[name] > 0}
+        if not on:
+            raise LossError(f"the shares of all terms are 0: {', '.join(values)}")
+        acting = dict(zip(on, self._backward(on, parameters).unbind(), strict=True))
+        zero = self.size.new_zeros(())
+        return torch.stack([acting.get(name, zero) for name in values])
+
+    def _backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
+        """What :meth:`backward` says, for terms with a share."""
         raise NotImplementedError
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -113,12 +132,7 @@ class Weighting(torch.nn.Module):
     def _index(self, names: tuple[str, ...]) -> tuple[Tensor, Tensor]:
         """Rows of these terms in the state, and the logarithms of their shares."""
         if names not in self._rows:
-            for name in names:
-                if name not in self.shares:
-                    raise LossError(f"unknown term {name!r}; {nearest(name, self.names)}")
             whole = sum(self.shares[name] for name in names)
-            if not whole:
-                raise LossError(f"the shares of all terms are 0: {', '.join(names)}")
             rows = torch.tensor([self.names.index(name) for name in names])
             shares = torch.tensor([self.shares[name] for name in names], dtype=torch.float64)
             self._rows[names] = (
@@ -135,6 +149,8 @@ class Weighting(torch.nn.Module):
         logs = torch.where(valid, sizes, 1.0).log()
         seen, size, first = self.seen[rows], self.size[rows], self.first[rows]
         smoothed = torch.where(seen, self.smoothing * size + (1 - self.smoothing) * logs, logs)
+        # A term that wakes, as from round-off to its true size, must not keep its old weight.
+        smoothed = torch.maximum(smoothed, logs - math.log(LARGEST_LAG))
         self.size[rows] = torch.where(valid, smoothed, size)
         self.first[rows] = torch.where(valid & ~seen, logs, first)
         self.seen[rows] = seen | valid
@@ -179,10 +195,8 @@ class GradientShares(Weighting):
             raise LossError(f"interval must be at least 1, got {interval!r}")
         self.interval = interval
 
-    def backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
-        """See :meth:`Weighting.backward`."""
+    def _backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
         names = tuple(values)
-        self._index(names)
         is_due = names != self._current or self._step % self.interval == 0
         self._step, self._current = self._step + 1, names
         if not is_due:
@@ -218,8 +232,8 @@ class LossShares(Weighting):
             shares or {}, names=names, smoothing=smoothing, ceiling=ceiling, device=device
         )
 
-    def backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
-        """See :meth:`Weighting.backward`; all parameters in the graph get their gradient."""
+    def _backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
+        # Here all parameters in the graph get their gradient.
         names = tuple(values)
         self._step, self._current = self._step + 1, names
         self._see(names, torch.stack([value.detach() for value in values.values()]))

@@ -1,68 +1,146 @@
-"""The quantities that a validation measures, their tensors and their units. Imports no torch."""
+"""The physical quantities: their labels, predictions, weights, units and legal values.
+
+The one declaration of each; the labels that files hold, the weights of configurations, the errors
+of a validation, the scales of the data and what a loss term fits follow from it. Imports no torch.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-__all__ = ["QUANTITIES", "Quantity"]
+import losses
+
+__all__ = ["QUANTITIES", "Quantity", "quantity_of"]
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One labelled quantity of a configuration.
+    """One quantity that is labelled and predicted.
 
     Attributes:
         name: Its name in ``objective.metrics`` and in the columns of ``metrics.parquet``.
         title: Its name in tables and figures.
-        pred: Key of the prediction in the model's output.
-        ref: Key of the reference in the batch (``esps_dft`` is the model's own output for the
-            reference multipoles).
+        pred: Key of the prediction in the model's output; the charges of ``summed`` have another.
         weight: Key of the batch's weight that is zero where the label is missing.
         unit: Unit in which errors are stored.
         display_unit: Unit in which errors are shown; one unit is ``display_factor`` of these.
+        shape: Of the label of one configuration; ``n`` stands for its atoms, ``C`` for a number of
+            multipoles. None if it has no label of its own.
+        legal: Smallest and largest value of a label, in ``label_unit``. Numbers beyond are in
+            another unit or stand for a value that is missing.
         display_factor: See ``display_unit``.
         per_atom: Whether the error of a graph is divided by its number of atoms.
+        summed: Whether it is the sum of the predicted charges, no output of its own.
+        reference: Key of the reference; as ``pred`` if not given.
+        computed: Whether the reference is the model's own output for other reference labels.
+        needs: Keys of the labels without all of which the weight is zero: the reference if not
+            given.
+        label: The name that users give the label; as ``name`` if not given.
+        aliases: Further names of the label.
+        label_unit: Unit of the label; as ``unit`` if not given.
+        weight_shape: Of the weight of one configuration.
+        weight_names: A file may give the weight as ``config_<name>_weight`` for any of these; the
+            names of the label if not given.
     """
 
     name: str
     title: str
     pred: str
-    ref: str
     weight: str
     unit: str
     display_unit: str
+    shape: tuple[int | str, ...] | None = None
+    legal: tuple[float, float] = (-math.inf, math.inf)
     display_factor: float = 1000.0
     per_atom: bool = False
+    summed: bool = False
+    reference: str = ""
+    computed: bool = False
+    needs: tuple[str, ...] = ()
+    label: str = ""
+    aliases: tuple[str, ...] = ()
+    label_unit: str = ""
+    weight_shape: tuple[int, ...] = ()
+    weight_names: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """Key of the reference: in the batch, or in the model's output if it is ``computed``."""
+        return self.reference or self.pred
+
+    @property
+    def output(self) -> str:
+        """What the model must return."""
+        return "density_coefficients" if self.summed else self.pred
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Keys of the labels that it needs."""
+        return self.needs or (self.ref,)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The loss terms that fit it with their default options."""
+        return tuple(name for name in losses.names() if quantity_of(losses.get(name)) is self)
 
 
 QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
     for quantity in (
         Quantity(
-            "energy", "energy", "energy", "energy", "energy_weight",
-            "eV/atom", "meV/atom", per_atom=True,
+            "energy", "energy", "energy", "energy_weight", "eV/atom", "meV/atom",
+            shape=(), legal=(-1e10, 1e10), per_atom=True, label_unit="eV",
         ),
-        Quantity("forces", "forces", "forces", "forces", "forces_weight", "eV/Å", "meV/Å"),
-        Quantity("stress", "stress", "stress", "stress", "stress_weight", "eV/Å³", "meV/Å³"),
         Quantity(
-            "atomic_multipoles", "multipoles", "density_coefficients", "density_coefficients",
+            "forces", "forces", "forces", "forces_weight", "eV/Å", "meV/Å",
+            shape=("n", 3), legal=(-1e7, 1e7),
+        ),
+        Quantity(
+            "stress", "stress", "stress", "stress_weight", "eV/Å³", "meV/Å³",
+            shape=(3, 3), legal=(-1e6, 1e6),
+        ),
+        Quantity(
+            "atomic_multipoles", "multipoles", "density_coefficients",
             "density_coefficients_weight", "e·Å^l", "me·Å^l",
+            shape=("n", "C"), legal=(-1e4, 1e4), aliases=("density_coefficients",),
         ),
         Quantity(
-            "total_charge", "total charge", "total_charge", "total_charge",
-            "total_charge_weight", "e", "me",
+            "total_charge", "total charge", "total_charge", "total_charge_weight", "e", "me",
+            shape=(), legal=(-1e5, 1e5), summed=True,
         ),
         Quantity(
-            "fermi_level", "Fermi level", "fermi_level", "fermi_level", "fermi_level_weight",
-            "eV", "meV",
+            "fermi_level", "Fermi level", "fermi_level", "fermi_level_weight", "eV", "meV",
+            shape=(), legal=(-1e4, 1e4),
         ),
-        Quantity("dipole", "dipole", "dipole", "dipole", "dipole_weight", "e·Å", "me·Å"),
         Quantity(
-            "polarizability", "polarizability", "polarizability", "polarizability",
-            "polarizability_weight", "label unit", "10⁻³ label unit",
+            "dipole", "dipole", "dipole", "dipole_weight", "e·Å", "me·Å",
+            shape=(3,), legal=(-1e7, 1e7), weight_shape=(3,),
         ),
-        Quantity("esps", "ESP", "esps", "esps_dft", "electrostatic_potentials_weight", "V", "mV"),
+        Quantity(
+            "polarizability", "polarizability", "polarizability", "polarizability_weight",
+            "label unit", "10⁻³ label unit",
+            shape=(3, 3), legal=(-1e9, 1e9), label_unit="as labelled", weight_shape=(3, 3),
+        ),
+        # of the reference multipoles, by the model's own electrostatics
+        Quantity(
+            "esps", "ESP", "esps", "electrostatic_potentials_weight", "V", "mV",
+            reference="esps_dft", computed=True, needs=("density_coefficients",),
+            weight_names=("electrostatic_potentials",),
+        ),
         # the same potential against that given in the data, as `esps: {reference: label}` trains it
-        Quantity("esps_label", "ESP label", "esps", "esps", "esps_weight", "V", "mV"),
+        Quantity(
+            "esps_label", "ESP label", "esps", "esps_weight", "V", "mV",
+            shape=("n",), legal=(-1e5, 1e5), label="esps",
+            weight_names=("esps", "electrostatic_potentials"),
+        ),
     )
 }  # fmt: skip
+
+
+def quantity_of(term: losses.Term) -> Quantity | None:
+    """The quantity that a term fits as it is, with the labels of its options; None if none."""
+    for quantity in QUANTITIES.values():
+        if term.labels == quantity.labels and quantity.output in term.outputs:
+            return quantity
+    return None

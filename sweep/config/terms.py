@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import losses
 from sweep.errors import InputError
@@ -41,8 +43,11 @@ def import_terms(modules: Sequence[str]) -> None:
                 f"{where}: no such module in {os.getcwd()}, and none that is installed; give the "
                 "name of a module, without .py"
             ) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             detail = " ".join(str(error).split())
+            if not isinstance(error, SyntaxError):  # which says where itself
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                detail += f" ({Path(last.filename).name}, line {last.lineno})"
             raise InputError(
                 f"{where}: cannot be imported: {type(error).__name__}: {detail}"
             ) from error

@@ -1,5 +1,7 @@
 """The labels that a configuration can carry: names, shapes, units and weights. Imports no torch.
 
+Those of physical quantities follow from :mod:`sweep.quantities`.
+
 The *name* is what users write in ``info_keys`` and ``arrays_keys`` and in ``config_<name>_weight``;
 the *key* is what the label is called in a batch. They differ for the atomic multipoles only, as in
 MACE_SCF.
@@ -7,7 +9,10 @@ MACE_SCF.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from sweep.quantities import QUANTITIES, Quantity
 
 __all__ = ["LABELS", "VIRIALS", "WEIGHTS", "Label", "Weight", "find_label", "label_names"]
 
@@ -24,6 +29,7 @@ class Label:
         unit: as in LOSSES' tables.
         aliases: further names accepted in the mapping.
         integer: whether the values are whole numbers.
+        legal: smallest and largest value.
     """
 
     name: str
@@ -33,6 +39,7 @@ class Label:
     unit: str
     aliases: tuple[str, ...] = ()
     integer: bool = False
+    legal: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def section(self) -> str:
@@ -57,58 +64,43 @@ class Weight:
     names: tuple[str, ...]
 
 
-def _index(labels: tuple[Label, ...]) -> dict[str, Label]:
-    return {label.key: label for label in labels}
+def _label(quantity: Quantity, shape: tuple[int | str, ...]) -> Label:
+    return Label(
+        name=quantity.label or quantity.name,
+        key=quantity.ref,
+        shape=shape,
+        per_atom=shape[:1] == ("n",),
+        unit=quantity.label_unit or quantity.unit,
+        aliases=quantity.aliases,
+        legal=quantity.legal,
+    )
 
 
-LABELS: dict[str, Label] = _index(
-    (
-        Label("energy", "energy", (), False, "eV"),
-        Label("forces", "forces", ("n", 3), True, "eV/Å"),
-        Label("stress", "stress", (3, 3), False, "eV/Å³"),
-        Label(
-            "atomic_multipoles",
-            "density_coefficients",
-            ("n", "C"),
-            True,
-            "e·Å^l",
-            aliases=("density_coefficients",),
-        ),
-        Label("esps", "esps", ("n",), True, "V"),
-        Label("total_charge", "total_charge", (), False, "e"),
+def _weight(quantity: Quantity) -> Weight:
+    names = (quantity.label or quantity.name, *quantity.aliases)
+    return Weight(
+        quantity.weight, quantity.labels, quantity.weight_shape, quantity.weight_names or names
+    )
+
+
+LABELS: dict[str, Label] = {
+    label.key: label
+    for label in (
+        *(_label(q, q.shape) for q in QUANTITIES.values() if q.shape is not None),
+        # what models read and nothing is compared with
         # multiplicity, 2S + 1; read by models that have spins, which take 1 where it is missing
-        Label("total_spin", "total_spin", (), False, ""),
-        Label("dipole", "dipole", (3,), False, "e·Å"),
-        Label("polarizability", "polarizability", (3, 3), False, "as labelled"),
-        Label("fermi_level", "fermi_level", (), False, "eV"),
+        Label("total_spin", "total_spin", (), False, "", legal=(1, math.inf)),
         Label("external_field", "external_field", (3,), False, "V/Å"),
         Label("cluster_batch", "cluster_batch", ("n",), True, "", integer=True),
     )
-)
+}
 """All labels by their key in a batch."""
-
-_MULTIPOLES = ("atomic_multipoles", "density_coefficients")
 
 WEIGHTS: dict[str, Weight] = {
     weight.key: weight
     for weight in (
-        Weight("energy_weight", ("energy",), (), ("energy",)),
-        Weight("forces_weight", ("forces",), (), ("forces",)),
-        Weight("stress_weight", ("stress",), (), ("stress",)),
-        Weight("density_coefficients_weight", ("density_coefficients",), (), _MULTIPOLES),
-        Weight("dipole_weight", ("dipole",), (3,), ("dipole",)),
-        Weight("polarizability_weight", ("polarizability",), (3, 3), ("polarizability",)),
-        Weight(
-            "electrostatic_potentials_weight",
-            ("density_coefficients",),
-            (),
-            ("electrostatic_potentials",),
-        ),
-        # for potentials that are labels themselves, where they are labelled
-        Weight("esps_weight", ("esps",), (), ("esps", "electrostatic_potentials")),
+        *map(_weight, QUANTITIES.values()),
         Weight("cluster_loss_weight", ("forces", "cluster_batch"), (), ("cluster_loss",)),
-        Weight("total_charge_weight", ("total_charge",), (), ("total_charge",)),
-        Weight("fermi_level_weight", ("fermi_level",), (), ("fermi_level",)),
     )
 }
 """All property weights by their key in a batch; each is 1 where its labels are and nothing else is

@@ -17,6 +17,7 @@ from sweep.data.labels import LABELS
 from sweep.data.read.configurations import Configuration
 from sweep.data.table import Table, tabulate
 from sweep.errors import InputError
+from sweep.quantities import QUANTITIES
 
 __all__ = [
     "ModelStatistics",
@@ -117,15 +118,9 @@ def reference_deviations(
     """
     train = tabulate(train)
     quantities = {
+        **{q.name: _entries(train, q.ref, q.weight) for q in QUANTITIES.values() if not q.computed},
         "energy": interaction_energies(train, e0s),
-        "forces": _entries(train, "forces", "forces_weight"),
-        "stress": _entries(train, "stress", "stress_weight"),
         "atomic_multipoles": _multipoles(train)[1][:, :n_multipoles],
-        "total_charge": _entries(train, "total_charge", "total_charge_weight"),
-        "dipole": _entries(train, "dipole", "dipole_weight"),
-        "polarizability": _entries(train, "polarizability", "polarizability_weight"),
-        "fermi_level": _entries(train, "fermi_level", "fermi_level_weight"),
-        "esps_label": _entries(train, "esps", "esps_weight"),
     }
     largest = {name: float(np.abs(v).max()) for name, v in quantities.items() if v.size}
     if "energy" in largest:  # what is left of it has the round-off of the whole

@@ -23,17 +23,10 @@ from sweep.mace_scf.names import (
 )
 from sweep.mace_scf.reading import literal, number
 from sweep.mace_scf.remarks import Remarks
+from sweep.quantities import quantity_of
 
 __all__ = ["Translation", "translate"]
 
-# Quantities that a study is judged by, for the terms that are trained.
-_JUDGED = {
-    "energy_per_atom": "energy", "energy_per_atom_huber": "energy", "forces": "forces",
-    "forces_huber": "forces", "stress": "stress", "stress_huber": "stress",
-    "atomic_multipoles": "atomic_multipoles", "atomic_multipoles_huber": "atomic_multipoles",
-    "dipole": "dipole", "dipole_per_atom": "dipole", "polarizability": "polarizability",
-    "fermi_level": "fermi_level", "fermi_level_per_atom": "fermi_level", "esps": "esps",
-}  # fmt: skip
 _ALIASES = {"electrostatic_potentials": "esps"}  # MACE_SCF's name of a label -> ours
 _OPTIMIZERS = ("adam", "adamw")
 _SCF_KEYS = (
@@ -84,10 +77,13 @@ def translate(content: Mapping[str, Any], where: str, *, own_model: bool = False
         "trainer": _trainer(content, remarks, complete=complete),
     }
     metrics = dict.fromkeys(
-        _JUDGED[term]
+        quantity.name
         for stage in stages.values()
         for term in stage["loss"] or {}
-        if term in _JUDGED
+        # The total charge is imposed by most models and then has no error.
+        if term in losses.names()
+        and (quantity := quantity_of(losses.get(term))) is not None
+        and not quantity.summed
     )
     if metrics:
         result.overlay["objective"] = {"metrics": list(metrics)}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from losses.balance import STARVED, effective_terms, shares_of, starved_terms
 from sweep.errors import DamagedRecordError
 from sweep.records.breakdown import stage_ends
 from sweep.records.tables import BREAKDOWN
@@ -20,7 +21,7 @@ __all__ = [
     "stage_balances",
 ]
 
-STARVED_SHARE = 0.01  # as in losses.balance
+STARVED_SHARE = STARVED
 DOMINATING_SHARE = 0.75  # the others together decide less than a quarter
 
 
@@ -45,7 +46,7 @@ class Balance:
     @property
     def effective_terms(self) -> float:
         """Exponential of the entropy of the shares: 1 if one term is all, n if n are equal."""
-        return math.exp(-sum(share * math.log(share) for share in self.shares.values() if share))
+        return effective_terms(self.shares.values())
 
     @property
     def dominant(self) -> str:
@@ -65,11 +66,7 @@ class Balance:
     @property
     def starved(self) -> list[str]:
         """Terms with a weight whose share is below :data:`STARVED_SHARE`."""
-        return [
-            name
-            for name, share in self.shares.items()
-            if share < STARVED_SHARE and self.weights[name] > 0
-        ]
+        return [name for name in starved_terms(self.shares) if self.weights[name] > 0]
 
 
 def balance_of(
@@ -119,5 +116,4 @@ def _balance(
     total = sum(weighted.values())
     if not (math.isfinite(total) and total > 0):
         return None
-    shares = {name: value / total for name, value in weighted.items()}
-    return Balance(dict(weights), shares, dict(raw), stage, epoch)
+    return Balance(dict(weights), shares_of(weighted), dict(raw), stage, epoch)

@@ -61,13 +61,13 @@ def _error_sums(
 ) -> Tensor:
     """Sum of squared errors, of absolute errors, and number of labelled entries; shape [3]."""
     n_atoms = (ref["ptr"][1:] - ref["ptr"][:-1]).double()
-    target = (pred if quantity.ref == "esps_dft" else ref)[quantity.ref].double()
-    if quantity.pred == "total_charge":
-        charges = pred["density_coefficients"][:, 0].double()
+    target = (pred if quantity.computed else ref)[quantity.ref].double()
+    if quantity.summed:
+        charges = pred[quantity.output][:, 0].double()
         value = torch.zeros_like(target).index_add(0, ref["batch"], charges)
     else:
         value = pred[quantity.pred].double()
-    if quantity.pred == "density_coefficients":
+    if quantity.shape is not None and "C" in quantity.shape:
         target = target[:, : value.shape[1]]
     error = value - target
     if quantity.per_atom:

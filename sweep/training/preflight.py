@@ -15,7 +15,8 @@ from sweep.data.audit import audit
 from sweep.data.dataset import Coverage
 from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.table import Table as Configurations
-from sweep.errors import InputError
+from sweep.errors import InputError, unknown
+from sweep.quantities import QUANTITIES, quantity_of
 from sweep.training.setup import Setup
 
 __all__ = ["preflight"]
@@ -86,10 +87,11 @@ def _check_model(finding: Finding, setup: Setup) -> None:
             finding.errors.append(reason)
     if "total_charge" in term.labels and model.conserves_charge(**options):
         finding.warnings.append("constant: the model conserves charge")
-    if term.name == "esps":
-        own, other = ("esps_label", "esps") if "esps" in term.labels else ("esps", "esps_label")
-        if other in setup.objective and own not in setup.objective:
-            finding.warnings.append(f"the score measures '{other}' instead of '{own}'")
+    own = quantity_of(term)
+    if own is not None and own.name not in setup.objective:
+        for other in setup.objective:
+            if QUANTITIES[other].pred == own.pred:  # the same prediction, another reference
+                finding.warnings.append(f"the score measures '{other}' instead of '{own.name}'")
 
 
 def _check_inputs(setup: Setup, stages: list[Stage]) -> list[str]:
@@ -114,6 +116,11 @@ def _check_inputs(setup: Setup, stages: list[Stage]) -> list[str]:
 
 def _check_labels(finding: Finding, setup: Setup) -> None:
     term, dataset = finding.term, setup.dataset
+    masks = () if term.mask is None else (term.mask,)
+    strange = [key for key in (*term.labels, *masks) if key not in LABELS and key not in WEIGHTS]
+    if strange:  # in a term of the user's own
+        finding.errors.append(unknown("key of a batch", strange[0], (*LABELS, *WEIGHTS)))
+        return
     for key in term.labels:
         label = LABELS[key].name
         train = finding.rows.get((label, "train"))

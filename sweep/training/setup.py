@@ -161,10 +161,7 @@ class Setup:
 
     def reason_against(self, quantity: str, options: Mapping[str, Any]) -> str | None:
         """Why the model does not predict a quantity with these options; None if it does."""
-        output = QUANTITIES[quantity].pred
-        # the one quantity that is no output of its own
-        output = "density_coefficients" if output == "total_charge" else output
-        return self.model.reason_against(output, **options)
+        return self.model.reason_against(QUANTITIES[quantity].output, **options)
 
     def evaluate(
         self, split: str, loss: losses.WeightedLoss, options: Mapping[str, Any]

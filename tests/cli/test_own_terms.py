@@ -88,7 +88,9 @@ def test_it_is_searched_with_all_its_options(own, tiny_overrides):
         (["loss.energy_cosh.per_atom=3"], "must be true or false, got 3"),
         (["loss_modules=[my_trems]"], "loss_modules: 'my_trems': no such module in"),
         (["loss_modules=[my_terms,broken]"], "loss_modules: 'broken': cannot be imported: "
-         "ZeroDivisionError: division by zero"),
+         "ZeroDivisionError: division by zero (broken.py, line 1)"),
+        (["loss_modules=[my_terms,ends]"], "'ends': cannot be imported: SystemExit: 3 (ends.py, "),
+        (["loss_modules=[my_terms,half]"], "SyntaxError: '(' was never closed (half.py, line 1)"),
         (["loss_modules=[my_terms,taken]"], "loss_modules: 'taken': term 'forces' is registered "
          "already"),
         (["loss_modules=[]"], "loss.energy_cosh: unknown loss term 'energy_cosh'"),
@@ -96,9 +98,21 @@ def test_it_is_searched_with_all_its_options(own, tiny_overrides):
 )  # fmt: skip
 def test_errors_are_one_line_before_anything_is_read(own, arguments, message):
     (own / "broken.py").write_text("1 / 0\n")
+    (own / "ends.py").write_text("raise SystemExit(3)\n")
+    (own / "half.py").write_text("def f(\n")
     (own / "taken.py").write_text(TERM.replace('"energy_cosh",', '"forces",'))
     done = sweep(own, *CHOSEN, *arguments)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert message in line
     assert not (own / "outputs").exists()
+
+
+def test_a_label_that_no_data_have_is_named_before_training(own, tiny_overrides):
+    (own / "my_terms.py").write_text(TERM.replace('labels=("energy",)', 'labels=("enrgy",)'))
+    done = sweep(own, *CHOSEN, *tiny_overrides, "objective.metrics=[forces]")
+    assert done.returncode == 1
+    assert (
+        "loss term 'energy_cosh': unknown key of a batch 'enrgy'; did you mean 'energy'?"
+        in (done.stderr.splitlines()[-1])
+    )

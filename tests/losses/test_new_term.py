@@ -112,6 +112,12 @@ def test_registration_errors():
         def misspelt(q, *, delta=1.0):
             return q.output("forces").sum() * delta
 
+    with pytest.raises(losses.LossError, match="'weight' cannot be an option"):
+
+        @losses.register("broken", outputs=("forces",), unit="1")
+        def with_weight(q, *, weight=1.0):
+            return q.output("forces").sum() * weight
+
     assert "broken" not in losses.names()
 
 

@@ -106,6 +106,34 @@ def test_a_share_of_zero_switches_a_term_off(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_term_that_is_off_is_not_differentiated(kind):
+    """What it costs, and a gradient that is not finite, do not matter."""
+    own, other = parameters(), parameters()
+    weighting, two = kind({"b": 0.0}, names=NAMES), kind(names=("a", "c"))
+    for step in range(3):
+        given = values(own, step=step) | {"b": (own[0] * 0).sum().sqrt()}
+        weights = weighting.backward(given, own)
+        expected = two.backward(values(other, ("a", "c"), step=step), other)
+        assert weights.tolist() == [expected[0], 0.0, expected[1]]
+    assert torch.equal(gradient(own), gradient(other))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_term_that_wakes_from_round_off_does_not_take_over(kind):
+    """From 1e-16 to 1 with a smoothing of 0.9: else its weight would be 1e14 too large."""
+    options = {"interval": 1} if kind is GradientShares else {}
+    weighting = kind(names=("a", "b"), smoothing=0.9, **options)
+    own = parameters()
+    for factor in (1e-16, 1.0, 1.0):
+        weights = weighting.backward(
+            {"a": own[0].square().sum(), "b": factor * own[1].square().sum()}, own
+        )
+    b = own[1].square().sum()
+    size = norm(b, own) if kind is GradientShares else b.detach()
+    assert 0.5 < float(weights[1] * size) <= 0.5 * 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_term_without_size_waits_until_it_has_one(kind):
     weighting = kind(names=("a", "b"), **({"interval": 1} if kind is GradientShares else {}))
     own = parameters()

@@ -5,8 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from losses.balance import STARVED
-from sweep.records.balance import STARVED_SHARE, Balance, last_epoch_balance
+from sweep.records.balance import Balance, last_epoch_balance
 
 
 def test_numbers_by_hand(make_trial):
@@ -40,10 +39,6 @@ def test_a_term_is_starved_below_one_percent_if_it_has_a_weight():
     )
     assert balance.starved == ["c"]
     assert balance.dominant == "a"
-
-
-def test_starved_means_the_same_as_in_the_loss_core():
-    assert STARVED_SHARE == STARVED
 
 
 def test_only_the_last_epoch_and_its_terms_count(tmp_path):
