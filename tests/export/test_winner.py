@@ -27,5 +27,5 @@ def test_the_trial_that_comes_closest_is_named(make_trial, tmp_path):
     objective = {"metrics": ["energy"], "statistic": "rmse", "constraints": {"forces": 0.5}}
     for number, factor in enumerate((1.0, 0.9, 0.7)):
         make_trial(number, factor=factor, role=None if number else "default", objective=objective)
-    with pytest.raises(InputError, match="no trial keeps all .*; --trial 2 takes the closest"):
+    with pytest.raises(InputError, match=r"no trial keeps all .*; --trial 2 takes the closest"):
         select(tmp_path, None)
