@@ -70,9 +70,7 @@ def preflight(setup: Setup, stages: list[Stage]) -> Table:
     )
     if errors:
         raise InputError("; ".join(errors))
-    table = _table(findings, stages, setup)
-    _add_audit(table, setup)
-    return table
+    return _table(findings, stages, setup)
 
 
 def _check_model(finding: Finding, setup: Setup) -> None:
@@ -205,7 +203,7 @@ def _check_batch(findings: list[Finding], setup: Setup, stages: list[Stage]) -> 
 
 
 def _table(findings: list[Finding], stages: list[Stage], setup: Setup) -> Table:
-    """One row per term; stages with the same loss share theirs."""
+    """One row per term, stages with the same loss share theirs; then what is odd about the data."""
     rows: list[list[object] | None] = []
     parts = (setup.dataset.train, setup.dataset.valid)
     for stage in stages:
@@ -224,16 +222,11 @@ def _table(findings: list[Finding], stages: list[Stage], setup: Setup) -> Table:
             ])  # fmt: skip
             names = ""
         rows.append(None)
+    for remark in audit(setup.dataset):
+        odd = plain(remark.text, style="yellow")
+        rows.append(["data", "", "", remark.label or "-", "", "", "", odd])
     headings = ["stage", "term", "weight", "label", "train", "valid", "range in train", "status"]
     return make_table("loss terms", headings, rows, align="llrlrrll")
-
-
-def _add_audit(table: Table, setup: Setup) -> None:
-    """What is odd about the data, whatever terms there are."""
-    for remark in audit(setup.dataset):
-        table.add_row(
-            "data", "", "", remark.label or "-", "", "", "", plain(remark.text, style="yellow")
-        )
 
 
 def _range(finding: Finding, label: str) -> str:

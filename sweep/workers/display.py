@@ -48,7 +48,7 @@ class _Base:
 
     def _best_text(self) -> str:
         _, best = self.standing()
-        return "" if best is None else f", best {best[0]:.4f} (trial {best[1]})"
+        return "" if best is None else f", lowest score {best[0]:.4f} (trial {best[1]})"
 
 
 def shares_text(shares: Mapping[str, float]) -> str:

@@ -128,7 +128,7 @@ def test_progress_in_a_pipe_is_plain_lines(finished):
     assert "trial 0: default weights" in output
     assert "epoch 3/3" in output
     assert "shares: " in output
-    assert "4/4 trials, best" in output
+    assert "4/4 trials, lowest score" in output
 
 
 def test_the_same_command_again_only_repeats_the_answer(finished, tiny_overrides):

@@ -28,7 +28,7 @@ def test_two_workers_do_what_was_asked_for(tmp_path, tiny_overrides):
     assert ended == [("ended", None)] * 2
     assert output.count("starting 2 workers") == 1
     assert output.count("loss terms") == 1  # the preflight's table
-    ends = [line for line in output.splitlines() if "/4 trials, best" in line]
+    ends = [line for line in output.splitlines() if "/4 trials, lowest score" in line]
     assert sorted(int(line.split()[1]) for line in ends) == list(range(N_TRIALS))
     assert output.count("best weights, trial") == 1
     assert "Traceback" not in output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sweep.numbers import change, number, percent
+from sweep.numbers import number, percent, with_change
 from sweep.records import Trial
 from sweep.report.names import metric_of
 
@@ -47,7 +47,10 @@ def _errors(trial: Trial, default: Trial | None) -> list[str]:
             base = None
             if default is not None:
                 base = default.score_on(split) if key == "score" else default.errors(split).get(key)
-            cells.append("" if value is None else _number(value, base, metric_of(key).factor))
+            text = "" if value is None else number(value * metric_of(key).factor)
+            cells.append(
+                with_change(text, value / base - 1) if value is not None and base else text
+            )
         rows.append((metric_of(key).with_unit, *cells))
     changes = ", and the change against the default weights" if default is not None else ""
     epoch = trial.epoch
@@ -55,11 +58,6 @@ def _errors(trial: Trial, default: Trial | None) -> list[str]:
         f"{statistic} of epoch {epoch}{changes}:",
         _table((statistic, "validation", "test"), rows),
     ]
-
-
-def _number(value: float, base: float | None, factor: float) -> str:
-    text = number(value * factor)
-    return f"{text} ({change(value / base - 1)})" if base else text
 
 
 def _balance(trial: Trial) -> list[str]:
