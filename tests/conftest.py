@@ -68,7 +68,7 @@ def postgresql() -> Iterator[object]:
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def compose(tiny_overrides: Overrides) -> Callable[..., object]:
     """Compose a configuration on the tiny data: ``compose("seed=3", ...)``."""
     from hydra import compose as hydra_compose

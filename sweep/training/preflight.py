@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import torch
 from rich.table import Table
-from rich.text import Text
 
 import losses
 from sweep.config.stages import Stage

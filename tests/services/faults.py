@@ -36,7 +36,7 @@ from sweep.workers.heartbeat import Heartbeat
 from sweep.workers.worker import Worker
 
 STEPS = 2  # of an epoch
-FAILED, POWER = 3, 4  # exit statuses of the process
+FAILED, POWER, KILLED = 3, 4, 9  # exit statuses of the process
 EVENTS = ("fsync", "replace", "rename", "link")
 
 
@@ -245,7 +245,7 @@ class Fault:
         if self.kind == "fail":
             raise OSError(errno.EIO, os.strerror(errno.EIO), path)
         if self.kind == "stop":
-            os._exit(-signal.SIGKILL & 0xFF)
+            os._exit(KILLED)
         if self.kind.startswith("lose"):
             self._disk.restore(self.beside, names_last=self.kind == "lose names")
             os._exit(POWER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,16 @@ def train(cfg, dataset, folder: Path, *, epochs: int = 3):
     return train_trial(
         OwnTrainer(dataset), cfg, check_config(cfg), TrialWriter(folder, entries), after_epoch
     )
+
+
+@pytest.fixture(scope="module")
+def trained(compose, dataset, tmp_path_factory) -> Path:
+    """A trial that was trained to its end, and one that was stopped before its last epoch."""
+    folder = tmp_path_factory.mktemp("trained")
+    cfg = compose(*EPOCHS)
+    assert train(cfg, dataset, folder / "whole").state == "COMPLETE"
+    assert train(cfg, dataset, folder / "stopped", epochs=2).state == "STOPPED"
+    return folder
 
 
 def truncate(path: Path) -> None:
@@ -115,20 +126,23 @@ def of_another_shape(path: Path) -> None:
         ("logs/fit_debug.log", Path.unlink),
     ],
 )
-def test_a_trial_with_a_damaged_file_begins_again(compose, dataset, tmp_path, name, damage):
+def test_a_trial_with_a_damaged_file_begins_again(
+    compose, dataset, trained, tmp_path, name, damage
+):
     cfg = compose(*EPOCHS)
-    whole_folder = tmp_path / "whole"
-    whole = train(cfg, dataset, whole_folder)
     folder = tmp_path / "damaged"
-    assert train(cfg, dataset, folder, epochs=2).state == "STOPPED"
+    shutil.copytree(trained / "stopped", folder)
     damage(folder / name)
     result = train(cfg, dataset, folder)
-    assert (result.state, result.score) == ("COMPLETE", whole.score)
+    score = json.loads((trained / "whole" / "trial.json").read_text())["score"]
+    assert (result.state, result.score) == ("COMPLETE", score)
     assert len(pd.read_parquet(folder / "breakdown.parquet")) == 9
     assert len(pd.read_parquet(folder / "metrics.parquet")) == 3
     log = (folder / "logs" / "fit_debug.log").read_text()
     assert (log.count("loss breakdown"), log.count("\0")) == (9, 0)
-    best, expected = (torch.load(f / "best.pt", weights_only=True) for f in (folder, whole_folder))
+    best, expected = (
+        torch.load(f / "best.pt", weights_only=True) for f in (folder, trained / "whole")
+    )
     assert best["epoch"] == result.epoch
     torch.testing.assert_close(best["model"], expected["model"], rtol=0, atol=0)
     assert list((folder / "damaged").iterdir())
