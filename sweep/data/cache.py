@@ -105,7 +105,7 @@ def opened(folder: Path) -> Entry | None:
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         arrays = {
-            name: _map(folder / f"{name}.bin", np.dtype(spec["dtype"]), tuple(spec["shape"]))
+            name: _map(folder / f"{name}.bin", np.dtype(str(spec["dtype"])), tuple(spec["shape"]))
             for name, spec in meta["arrays"].items()
         }
         return Entry(folder, arrays, meta["notes"])

@@ -9,6 +9,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -64,7 +65,10 @@ class _Trajectory:
     def __init__(self, file: str) -> None:
         from ase.io.trajectory import TrajectoryReader
 
-        self._reader = TrajectoryReader(file)
+        with contextlib.ExitStack() as stack:  # closed where ASE does not know the file
+            stream = stack.enter_context(Path(file).open("rb"))
+            self._reader = TrajectoryReader(stream)
+            self._stack = stack.pop_all()
         self.ids = list(range(len(self._reader)))
 
     def __enter__(self) -> _Trajectory:
@@ -72,6 +76,7 @@ class _Trajectory:
 
     def __exit__(self, *_: object) -> None:
         self._reader.close()
+        self._stack.close()
 
     def frame(self, own: int, index: int) -> Frame:
         atoms = self._reader[own]

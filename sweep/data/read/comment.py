@@ -87,7 +87,7 @@ def _same(one: str | None, other: str | None) -> bool:
     if one is None or other is None or one == other:
         return one == other
     first, second = value_of(one), value_of(other)
-    return type(first) is type(second) and bool(np.array_equal(first, second))
+    return isinstance(first, str) == isinstance(second, str) and bool(np.array_equal(first, second))
 
 
 def _show(value: str | None) -> str:
