@@ -174,10 +174,10 @@ def omegaconf_message(error: OmegaConfBaseException) -> str:
 
 def _remedy(key: str, node: DictConfig) -> str:
     """How a key that is not there, but could be, is said here."""
-    own = own_name(key)
-    if own is not None:
-        return f"; it is {own} here"
     where, _, name = key.rpartition(".")
+    own = own_name(name)
+    if own is not None and where in ("", "trainer", "model"):
+        return f"; it is {own} here"
     if where == "loss" and name in losses.names():
         terms = ",".join(map(str, node))
         return f"; add the term with +loss.{name}.weight=1, or choose: loss=[{terms},{name}]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -150,6 +151,8 @@ class StudySweeper(Sweeper):
         dataset = load_data(spec.base)
         for key, why in spec.space.left_out.items():
             print(f"not searched: {key} ({why})")
+        is_new = spec.storage is None and not spec.folder.exists()
+        refused = False
         session = Session.create(spec.folder, detached=pool.detached)
         try:
             if spec.storage is not None:
@@ -161,6 +164,9 @@ class StudySweeper(Sweeper):
                 claim_study(queue, record, spec.folder, alone=False)
             enqueue_references(spec, queue)
             done = pool.run(queue, dataset, session)
+        except InputError:
+            refused = is_new and not pool.detached and session.is_alone()
+            raise
         except TrainingError:  # too many trials failed; the others may still be an answer
             finish(spec.folder, spec.name)
             raise
@@ -168,6 +174,8 @@ class StudySweeper(Sweeper):
             session.end()
             if not pool.detached:
                 StorageUrl.forget(session.folder)
+            if refused and not (spec.folder / "trials").exists():  # nothing has been trained
+                shutil.rmtree(spec.folder, ignore_errors=True)
         finish(spec.folder, spec.name)
         if not done:
             raise KeyboardInterrupt

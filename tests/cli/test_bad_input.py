@@ -242,6 +242,8 @@ DATA = {
 # what a user's own file holds
 FILES = {
     "top": ("sead: 1", ["sead", "'seed'"]),
+    "foreign": ("max_num_epochs: 3", ["max_num_epochs", "it is train_schedule.0.end"]),
+    "trainer_foreign": ("trainer: {lr: 3}", ["trainer.lr", "it is train_schedule.0.lr"]),
     "trainer": ("trainer: {batch_siz: 3}", ["trainer.batch_siz", "'batch_size'"]),
     "model": ("model: {r_mx: 3}", ["model", "r_mx", "'r_max'"]),
     "term": ("loss: {frces: 3}", ["loss.frces", "'forces'"]),

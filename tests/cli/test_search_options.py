@@ -136,6 +136,7 @@ def test_an_attempt_that_was_refused_leaves_nothing_behind(tmp_path, tiny_overri
     code, output = run(tmp_path, *arguments, terms.format(",fermi_level"), "loss.esps.weight=2")
     assert code == 1
     assert output.splitlines()[-1].startswith("error: ")
+    assert not (tmp_path / "outputs" / "smoke").exists()
     code, output = run(
         tmp_path, *arguments, terms.format(""), "loss.energy_per_atom.weight=interval(1,9)"
     )
