@@ -35,6 +35,8 @@ def trial_frame(study: Study) -> pd.DataFrame:
           eV/Å, eV/Å³, e, e·Å, V. Of a trial at work they are those of its last evaluation.
         * ``param.<key>``: the searched keys; ``weight.<term>`` in the last stage; ``share.<term>``:
           weighted value over total loss in the last epoch, from 0 to 1.
+        * ``clipped``: share of the steps in the epoch of the score whose gradient was longer than
+          ``trainer.clip_grad``.
         * ``effective_terms``, ``n_terms``, ``dominant``, ``dominant_share``, ``starved``: the
           balance in the last epoch.
         * ``epochs`` (trained), ``planned_epochs``, ``seconds`` (of training), ``folder``.
@@ -82,6 +84,9 @@ def _row(study: Study, trial: Trial, rank: int | None) -> dict[str, Any]:
     row |= {f"param.{key}": value for key, value in trial.params.items()}
     if trial.stages:
         row |= {f"weight.{name}": value for name, value in trial.weights.items()}
+    clipped = results.get("valid", {}).get("clipped")
+    if clipped is not None:
+        row["clipped"] = clipped
     balance = trial.balance
     if balance is not None:
         row |= {f"share.{name}": value for name, value in balance.shares.items()}

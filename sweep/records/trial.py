@@ -205,7 +205,8 @@ class Trial:
 
         Returns:
             One row per evaluation: ``step``, ``epoch``, ``stage``, ``split``, ``loss``, ``score``
-            and ``rmse_<quantity>``, ``mae_<quantity>`` in eV, Å, e and V.
+            ``clipped`` (share of the epoch's steps whose gradient was clipped; of ``valid``) and
+            ``rmse_<quantity>``, ``mae_<quantity>`` in eV, Å, e and V.
 
         Raises:
             DamagedRecordError: if the table cannot be read.

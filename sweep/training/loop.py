@@ -135,12 +135,13 @@ class TrainingLoop:
         moves = self._optimization.weighting is not None
         if is_due and not moves:
             self._measure_gradients(loss, epoch, stage)
-        shares = self._run_steps(loss, epoch, stage)
+        shares, clipped = self._run_steps(loss, epoch, stage)
         if is_due and moves:  # the weights of an epoch are known at its end
             self._measure_gradients(loss, epoch, stage)
         with self._optimization.averaged():
             metrics = self.setup.evaluate("valid", loss, self._options)
             metrics["score"] = self._score(metrics)
+            metrics["clipped"] = clipped
             if not math.isfinite(metrics["score"]):
                 raise TrainingError(
                     f"epoch {epoch}: the validation error is not finite: "
@@ -183,8 +184,14 @@ class TrainingLoop:
             balance_columns(balance, step=self._step, epoch=epoch, stage=stage.index)
         )
 
-    def _run_steps(self, loss: WeightedLoss, epoch: int, stage: Stage) -> dict[str, float]:
-        """The optimiser steps of an epoch; returns the mean share of every term."""
+    def _run_steps(
+        self, loss: WeightedLoss, epoch: int, stage: Stage
+    ) -> tuple[dict[str, float], float]:
+        """The optimiser steps of an epoch.
+
+        Returns:
+            The mean share of every term, and the share of steps whose gradient was clipped.
+        """
         lr = self._optimization.lr
         stress = self.setup.needs_stress(loss)
         steps, times = [], []
@@ -219,10 +226,12 @@ class TrainingLoop:
         )
         mean = weighted.mean(axis=0)
         whole = mean.sum()
-        return {
+        shares = {
             name: float(value / whole) if whole else 0.0
             for name, value in zip(names, mean, strict=True)
         }
+        limit = self.trainer.clip_grad
+        return shares, 0.0 if limit is None else float((rest[:, 1] > limit).mean())
 
     def _commit(self, report: EpochReport) -> None:
         """Put the epoch on disk; the checkpoint comes last and makes it count."""

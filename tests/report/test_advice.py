@@ -31,6 +31,18 @@ def test_worse_metrics_without_an_alternative(study, said, numbers):
     assert said(advice_errors.worse_metrics, c) == []
 
 
+@pytest.mark.parametrize(("share", "n_sentences"), [(0.9, 1), (0.3, 0), (None, 0)])
+def test_steps_that_are_clipped(study, said, numbers, share, n_sentences):
+    valid = {"score": 0.1, "rmse_forces": 0.1, **({} if share is None else {"clipped": share})}
+    best = {"score": 0.1, "metrics": {"valid": valid}, "clip_grad": 10.0}
+    texts = said(
+        advice_search.clipped_steps, study(({}, {"forces": 0.4}), ({}, {"forces": 0.1}, best))
+    )
+    assert len(texts) == n_sentences
+    for text in texts:
+        assert numbers(text)[:3] == [1, 0.9, 10]
+
+
 @pytest.mark.parametrize(("test_score", "level"), [(0.1, "hint"), (0.5, "caution")])
 def test_the_test_set(study, test_score, level, numbers):
     valid = {"score": 0.1, "rmse_forces": 0.1}

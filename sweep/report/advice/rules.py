@@ -34,6 +34,7 @@ RULES: tuple[Callable[[Comparison], list[Advice]], ...] = (
     terms.conflicts,
     terms.parallel_terms,
     terms.early_gradients,
+    search.clipped_steps,
     search.still_falling,
     search.few_trials,
     search.constraints,

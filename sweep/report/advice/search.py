@@ -15,6 +15,7 @@ from sweep.report.names import metric_of, weight_term
 
 __all__ = [
     "at_the_edge",
+    "clipped_steps",
     "constraints",
     "decisive_weights",
     "failed_trials",
@@ -32,6 +33,7 @@ _IDLE = 0.05
 _FALLING = 0.03
 _LAST = 0.1  # the last tenth of the epochs
 _TRIALS_PER_WEIGHT = 10
+_CLIPPED = 0.5
 
 
 def decisive_weights(c: Comparison) -> list[Advice]:
@@ -51,6 +53,25 @@ def decisive_weights(c: Comparison) -> list[Advice]:
     n_trials = int(rows["n_trials"].iloc[0])
     text = f"What decides about the score, by importance over {n_trials} trials: {joined(words)}."
     return [Advice("decisive_weights", "hint", text)]
+
+
+def clipped_steps(c: Comparison) -> list[Advice]:
+    """Clipping that acts in most steps: then the common scale of the weights does, too."""
+    if c.best is None:
+        return []
+    share = c.best.results.get("valid", {}).get("clipped")
+    if share is None or share < _CLIPPED:
+        return []
+    limit = c.best.details.get("clip_grad")
+    at = f" (trainer.clip_grad={limit:g})" if isinstance(limit, int | float) else ""
+    text = (
+        f"In {c.source.sentence_name(c.best)} {percent(share)} of the steps of its best epoch were "
+        f"clipped{at}: the length of a step did not follow from the weights, and the same ratios "
+        "at another scale are another training. Search it, too: "
+        "'trainer.clip_grad=tag(log,interval(1,1000))'; or let the weights move "
+        "(weighting=gradient_shares), whose gradient is short."
+    )
+    return [Advice("clipped_steps", "hint", text)]
 
 
 def range_of_the_best(c: Comparison) -> list[Advice]:
