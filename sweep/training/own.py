@@ -14,6 +14,7 @@ from losses.weighting import GradientShares, LossShares, Weighting
 from sweep.config.schema import ObjectiveConfig, TrainerConfig
 from sweep.config.stages import Stage
 from sweep.data.dataset import DataSet
+from sweep.errors import TrainingError
 from sweep.records.writer import Result, TrialWriter
 from sweep.training.balance import early_gradient_norms
 from sweep.training.loop import TrainingLoop
@@ -89,7 +90,23 @@ class OwnTrainer:
             seed=cfg.seed,
             weighting=_weighting_of(cfg, stages, self.setup(cfg).device),
         )
-        return loop.train(after_epoch), len(loop.history)
+        try:
+            result = loop.train(after_epoch)
+        except torch.OutOfMemoryError as error:
+            raise _out_of_memory(cfg) from error
+        return result, len(loop.history)
+
+
+def _out_of_memory(cfg: DictConfig) -> TrainingError:
+    """The memory of a device is a trial's own affair: the next one may fit."""
+    size = cfg.trainer.batch_size
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    smaller = f"try trainer.batch_size={size // 2}" if size > 1 else "try a smaller model"
+    return TrainingError(
+        f"out of memory on {cfg.trainer.device} with trainer.batch_size={size}: {smaller} "
+        f"(trainer.valid_batch_size is {cfg.trainer.valid_batch_size})"
+    )
 
 
 def _weighting_of(cfg: DictConfig, stages: list[Stage], device: torch.device) -> Weighting | None:
