@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 import torch
 from devices import DEVICES, need, no_synchronisation
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 
 from losses import GradientShares, WeightedLoss
 from sweep.config.checks import check_config
+from sweep.config.stages import CONF_DIR
 from sweep.data.dataset import load
 from sweep.errors import TrainingError
 from sweep.records.writer import TrialWriter
@@ -83,6 +86,36 @@ def test_a_checkpoint_goes_to_the_other_device_and_back(trainer_of, tmp_path, de
         result = train(trainer, cfg, tmp_path, stop_after=stop_after)
     assert result.state == "COMPLETE"
     assert len(pd.read_parquet(tmp_path / "metrics.parquet").query("split == 'valid'")) == 3
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("experiment", sorted(p.stem for p in (CONF_DIR / "experiment").glob("*")))
+def test_every_shipped_experiment_trains_as_on_the_cpu(experiment, tmp_path):
+    need("cuda")
+    scores = []
+    for device in ("cpu", "cuda"):
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            cfg = hydra_compose(
+                "config",
+                [f"+experiment={experiment}", f"trainer.device={device}",
+                 "trainer.default_dtype=float64"],
+            )  # fmt: skip
+        for index, stage in enumerate(cfg.train_schedule.values()):
+            stage.start = stage.end = index
+        trainer = OwnTrainer(load(cfg.heads, split_seed=cfg.split_seed))
+        scores.append(train(trainer, cfg, tmp_path / device).score)
+    assert scores[1] == pytest.approx(scores[0], rel=1e-3)
+
+
+@pytest.mark.gpu
+def test_the_kernels_of_cuequivariance_give_the_same(trainer_of, tmp_path):
+    for package in ("cuequivariance", "cuequivariance_torch", "cuequivariance_ops_torch"):
+        pytest.importorskip(package)
+    scores = []
+    for enabled in (False, True):
+        trainer, cfg = trainer_of("cuda", f"trainer.enable_cueq={enabled}")
+        scores.append(train(trainer, cfg, tmp_path / str(enabled)).score)
+    assert scores[1] == pytest.approx(scores[0], rel=1e-2)
 
 
 def test_out_of_memory_is_the_trials_own_failure(trainer_of, tmp_path, monkeypatch):
