@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_gpu.py [--device cuda] [--out bench_gpu] [--quick]
 
 Writes ``<out>.json`` and ``<out>.md``: the loss core against separate terms with a formatted line
-each (goal 5), recording a step (goal 1.01), moving weights (goal 1.15), several workers on one card,
+each (goal 5), recording a step (goal 1.01), moving weights (goal 1.15), several workers on a card,
 and of each family at three batch sizes the time of a step, the share of data loading, memory, and
 whether a step waits for the device (an epoch has one transfer from it, after its last step).
 ``--device cpu --quick`` tries the command itself.

@@ -124,7 +124,7 @@ def write_trial(
         still = 1 + 0.5 * (n_epochs - 1 - epoch)
         record.add_metrics(
             step=(epoch + 1) * N_STEPS, epoch=epoch, stage=stage, split="valid",
-            metrics={name: still * value for name, value in measured.items()},
+            metrics={name: still * value for name, value in measured.items()} | {"clipped": 0.0},
         )  # fmt: skip
         gradients = rng.normal(size=(len(names), 5))
         norms = np.linalg.norm(gradients, axis=1)
@@ -147,7 +147,7 @@ def write_trial(
             "epoch": n_epochs - 1, "epochs_trained": n_epochs, "seconds": 3.0, "seed": 7,
             "params": {f"loss.{name}.weight": weight for name, weight in weights.items()},
             "objective": {"metrics": list(errors), "statistic": "rmse"},
-            "metrics": {"valid": measured, "test": test},
+            "metrics": {"valid": measured | {"clipped": 0.0}, "test": test},
             "stages": [
                 {"name": name, "start": int(end) + 1 - length, "end": int(end), "lr": 0.01,
                  "loss": loss}
