@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from sweep.data.statistics import deviation, model_statistics, reference_deviati
 from sweep.data.table import tabulate
 from sweep.errors import InputError
 from sweep.models import DataStatistics, build
-from sweep.quantities import QUANTITIES
+from sweep.quantities import QUANTITIES, Quantity
 from sweep.training.metrics import evaluate
 
 __all__ = ["Setup"]
@@ -100,11 +101,11 @@ class Setup:
             dataset.atomic_energies,
             n_multipoles=(settings.multipoles_max_l + 1) ** 2,
         )
-        if "esps_dft" in self.model.outputs:
-            labelled = self._labelled_potentials()
-            if labelled.numel():
-                potentials = labelled.double().cpu().numpy()
-                self.scales["esps"] = deviation(potentials, float(np.abs(potentials).max()))
+        for name, quantity in QUANTITIES.items():
+            if quantity.computed and quantity.ref in self.model.outputs:
+                values = self._computed_reference(quantity)
+                if values.size:
+                    self.scales[name] = deviation(values, float(np.abs(values).max()))
         self.objective = list(cfg.objective.metrics)
         # Quantities that trials are judged by, and the first key that says so.
         self.judged = {
@@ -192,13 +193,13 @@ class Setup:
         for name, values in parts.items():
             graphs.attach(name, torch.cat(values))
 
-    def _labelled_potentials(self) -> Tensor:
-        """Reference potentials of the training set where they are labelled, shape [n_atoms]."""
+    def _computed_reference(self, quantity: Quantity) -> NDArray[np.float64]:
+        """What the model makes of the labels of the training set, shape [n_labelled_atoms]."""
         graphs = self._graphs["train"]
         table = tabulate(graphs.configurations)
-        labelled = np.repeat(table.graphs("electrostatic_potentials_weight") > 0, table.n_atoms)
-        potentials = graphs.attached("esps_dft")
-        return potentials[torch.from_numpy(labelled).to(potentials.device)]
+        labelled = np.repeat(table.graphs(quantity.weight) > 0, table.n_atoms)
+        values: NDArray[np.float64] = graphs.attached(quantity.ref).double().cpu().numpy()[labelled]
+        return values
 
     def _check_objective(self) -> None:
         """What trials are judged by must be measured."""

@@ -74,7 +74,7 @@ def test_batches_are_of_one_kind(prepare):
 def test_labels_count_where_they_are(prepare):
     _, stages, setup = prepare(LOSS, METRICS)
     table = preflight(setup, stages)
-    columns = {str(column.header): list(column.cells) for column in table.columns}
+    columns = {str(c.header): [str(cell) for cell in c.cells] for c in table.columns}
     used = dict(zip(columns["term"], columns["train"], strict=True))
     assert used == {
         "energy_per_atom": "12/12",
