@@ -1,4 +1,10 @@
-"""Relaxation and short molecular dynamics of the configurations of a shipped data set."""
+"""Relaxation and short molecular dynamics of the configurations of a shipped data set.
+
+Not ASE's, for the shipped sets must come out the same: with these functions positions agree exactly
+and labels to 5e-9. With ASE's BFGS (the same start and longest step) on tblite's ASE calculator 2
+of 18 configurations of ``water_clusters`` agree, the others are up to 3e-3 Å and 1 meV elsewhere;
+with ASE's velocity Verlet alone all are within 1e-6 Å and 4e-5 eV/Å.
+"""
 
 from __future__ import annotations
 

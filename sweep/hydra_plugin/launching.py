@@ -22,7 +22,7 @@ from sweep.errors import InputError
 from sweep.workers.process import WorkerProcess
 from sweep.workers.processes import Launch
 
-__all__ = ["launch_with"]
+__all__ = ["launch_with", "plain_outputs"]
 
 _TAG = re.compile("%[jtAa]")
 
@@ -77,7 +77,7 @@ def launch_with(context: HydraContext, config: DictConfig, process: WorkerProces
 
     def launch(n_workers: int, first: int) -> None:
         # A launcher keeps what it was called with: each call has its own.
-        with _plain_outputs(config) as plain:
+        with plain_outputs(config) as plain:
             launcher = Plugins.instance().instantiate_launcher(
                 hydra_context=own, task_function=_Job(process), config=plain
             )
@@ -90,7 +90,7 @@ def launch_with(context: HydraContext, config: DictConfig, process: WorkerProces
 
 
 @contextlib.contextmanager
-def _plain_outputs(config: DictConfig) -> Iterator[DictConfig]:
+def plain_outputs(config: DictConfig) -> Iterator[DictConfig]:
     """A copy of the configuration whose launcher meets no tag of submitit in the study's folder.
 
     In the folder of its outputs submitit replaces ``%j`` and the like wherever they stand, so that

@@ -41,7 +41,7 @@ FRAMES: dict[str, tuple[str, list[str]]] = {
     "no atoms": (f"0\n{PROPERTIES}\n", ["has 0 atoms"]),
     "too many atoms": ("3" + GOOD[1:], ["cut short: 2 of 3 atoms"]),
     "too few atoms": ("1" + GOOD[1:], ["frame 1 (line 4)", "expected a number of atoms"]),
-    "a huge number of atoms": ("9" * 6 + GOOD[1:], ["cut short"]),
+    "a huge number of atoms": ("9" * 15 + GOOD[1:], ["cut short"]),
     "cut in the second frame": (GOOD + GOOD[:-20], ["frame 1 (line 5)"]),
     "html": ("<html>\n<body>\n", ["expected a number of atoms", "<html>"]),
     "json": ('{"atoms": []}\n', ["expected a number of atoms"]),

@@ -37,7 +37,8 @@ def test_every_sampler_and_pruner_suits_every_experiment(experiment, kind):
 
 
 @pytest.mark.parametrize(
-    "key", ["heads.water_clusters.E0s", "objective.statistic", "search.balance_prior"]
+    "key",
+    ["heads.water_clusters.E0s", "objective.statistic", "search.balance_prior", "split_seed"],
 )
 def test_what_all_trials_share_is_not_searched(compose, key):
     space = SearchSpace.parse({key: "choice(a, b)"}, [])

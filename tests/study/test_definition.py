@@ -15,7 +15,7 @@ from sweep.records.objective import Objective
 from sweep.records.study_record import StudyRecord
 from sweep.search.dimensions import to_dimension
 from sweep.search.space import SearchSpace
-from sweep.study.definition import claim_study, definition
+from sweep.study.definition import changes, claim_study, definition
 from sweep.study.queue import TrialQueue
 from sweep.study.spec import without_hydra
 from sweep.study.storage import open_study
@@ -95,6 +95,25 @@ def test_other_data_under_the_same_name_are_another_definition(study, outputs, l
     path.write_text(path.read_text().replace("0.8", "0.9"))
     with pytest.raises(InputError, match=r"heads\.default\.train_file"):
         claim_study(study, defined(load_config, *overrides), outputs, alone=True)
+
+
+def test_paths_that_mean_the_same_file_are_one_definition(study, outputs, load_config, folder):
+    own = ["data=extxyz", "heads.default.E0s=average"]
+    paths = ["water.xyz", str(folder / "water.xyz"), "../" + folder.name + "/water.xyz"]
+    for path in paths:
+        record = defined(load_config, *own, f"heads.default.train_file={path}")
+        assert claim_study(study, record, outputs, alone=True)
+    record = defined(load_config, *own, "heads.default.train_file=argon.xyz")
+    with pytest.raises(InputError, match=r"content of heads\.default\.train_file"):
+        claim_study(study, record, outputs, alone=True)
+
+
+def test_version_0_1_split_by_the_seed(load_config):
+    old = dict(defined(load_config, "seed=3").definition)
+    del old["split_seed"]
+    new = defined(load_config, "seed=3").definition
+    assert changes(old, new) == "split_seed: 3 -> 0"
+    assert changes(old, defined(load_config, "seed=3", "split_seed=3").definition) == ""
 
 
 def test_an_attempt_that_began_no_trial_binds_nobody_but_those_who_have_it_open(

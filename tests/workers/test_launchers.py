@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from omegaconf import OmegaConf
 
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError
+from sweep.hydra_plugin.launching import plain_outputs
 from sweep.workers.launchers import LAUNCHERS, LauncherKind, launcher_kind
 
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
@@ -51,3 +57,39 @@ def test_without_its_plugin_joblib_is_an_unknown_option(command):
     assert line.startswith("error: hydra/launcher: unknown option 'job_lib'")
     assert "local" in line
     assert "submitit_slurm" in line
+
+
+def launching(folder, launcher):
+    target = f"hydra_plugins.hydra_submitit_launcher.submitit_launcher.{launcher}"
+    return OmegaConf.create(
+        {"hydra": {"sweep": {"dir": str(folder)},
+                   "launcher": {"_target_": target, "submitit_folder": f"{folder}/out/%j"}}}
+    )  # fmt: skip
+
+
+def test_a_tag_of_submitit_in_a_studys_folder_is_a_name(tmp_path):
+    folder = tmp_path / "10%jitter"
+    (folder / "workers").mkdir(parents=True)
+    with plain_outputs(launching(folder, "LocalLauncher")) as config:
+        outputs = Path(config.hydra.launcher.submitit_folder)
+        assert "%" not in str(outputs.parent)
+        assert outputs.parent.parent.resolve() == folder / "workers"
+    with (
+        pytest.raises(InputError, match=r"hydra.sweep.dir: .* %j, which Slurm replaces"),
+        plain_outputs(launching(folder, "SlurmLauncher")),
+    ):
+        pass
+    plain = launching(tmp_path, "SlurmLauncher")
+    with plain_outputs(plain) as config:
+        assert config == plain
+
+
+def test_a_losses_folder_of_the_user_is_not_taken_for_ours(tmp_path):
+    (tmp_path / "losses").mkdir()
+    (tmp_path / "losses" / "__init__.py").write_text("raise RuntimeError('of the user')\n")
+    code = "import sweep.config.checks, losses; print(losses.get('forces').name)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(CONF_DIR.parent)},
+    )  # fmt: skip
+    assert (ran.stdout, ran.returncode) == ("forces\n", 0), ran.stderr

@@ -6,6 +6,7 @@ Every key and every column keeps the name that it has in the file; ASE's reader 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,9 +95,10 @@ def _split(stream: IO[str], file: str) -> Iterator[FrameText]:
             ) from None
         if n_atoms < 1:
             raise InputError(f"{where} has {n_atoms} atoms; it needs at least 1")
-        lines = [stream.readline() for _ in range(n_atoms + 1)]
-        if not lines[-1]:
-            found = sum(map(bool, lines[1:]))
+        # no more than there are: the number may be anything
+        lines = list(itertools.takewhile(bool, (stream.readline() for _ in range(n_atoms + 1))))
+        if len(lines) <= n_atoms:
+            found = max(len(lines) - 1, 0)
             raise InputError(f"{where} is cut short: {found} of {n_atoms} atoms are there")
         yield FrameText(header + "".join(lines), index, number)
         number += n_atoms + 1
