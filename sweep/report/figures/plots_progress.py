@@ -96,7 +96,8 @@ def parallel_coordinates(c: Comparison) -> Spec | None:
         "showlegend": False, "hovermode": "closest",
         "shapes": [vertical(i) | {"line": {"color": "#999", "width": 1}} for i in positions],
         "xaxis": axis("", tickvals=positions, ticktext=[plain(one.title) for one in found.axes],
-                      range=[-0.5, len(positions) - 0.5], showgrid=False),
+                      range=[-0.5, len(positions) - 0.5], showgrid=False, tickangle=-25,
+                      ticklabeloverflow="allow"),
         "yaxis": axis("", visible=False, range=[-0.05, 1.05]),
         "annotations": [
             {"x": x, "y": y, "text": plain(text), "showarrow": False, "xanchor": "left",
@@ -104,6 +105,7 @@ def parallel_coordinates(c: Comparison) -> Spec | None:
             for x, y, text in marks
         ],
     }  # fmt: skip
+    layout["margin"]["l"] = 90  # for the first axis' title
     return {"data": data, "layout": layout}
 
 
