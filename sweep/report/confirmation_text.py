@@ -107,18 +107,20 @@ def _remedy(needed: list[int | None]) -> str:
 
 
 def _luck(candidate: Candidate) -> str | None:
-    """Whether the training in the search was better, or worse, than all with other seeds."""
+    """Whether the training in the search lay far from those with other seeds."""
     spread = candidate.spread("valid", "score")
     score = None if candidate.found is None else candidate.found.score
-    if spread is None or score is None or abs(score / spread.mean - 1) < _LUCK:
+    if spread is None or score is None or spread.deviation is None:
         return None
-    if not (score < min(spread.values) or (not candidate.number and score > max(spread.values))):
+    gain = spread.mean - score
+    if abs(gain) < max(_LUCK * spread.mean, 2 * spread.deviation):
         return None
-    word = "lucky" if score < spread.mean else "unlucky"
+    if gain < 0 and candidate.number:  # an unlucky default makes the gain too large
+        return None
     name = f"trial {candidate.number}" if candidate.number else "the default"
     return (
-        f"{name} was {word} in the search: validation score {number(score)} there, "
-        f"{spread.text()} with other seeds"
+        f"{name} was {'lucky' if gain > 0 else 'unlucky'} in the search: validation score "
+        f"{number(score)} there, {spread.text()} with other seeds"
     )
 
 

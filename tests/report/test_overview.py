@@ -89,7 +89,9 @@ def test_without_a_test_set_it_shows_the_validation(make_trial, tmp_path, monkey
 def test_without_balance_the_errors_are_still_drawn(make_trial, tmp_path, monkeypatch):
     (make_trial(0, role="default") / "breakdown.parquet").unlink()
     left, right = draw(monkeypatch, tmp_path)
-    assert len(bars(left)) == 2  # the default, which is also the best
+    assert len(bars(left)) == 1
+    (label,) = left.get_legend().get_texts()
+    assert label.get_text() == "default, best (trial 0)"
     assert bars(right) == []
 
 

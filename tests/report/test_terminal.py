@@ -97,3 +97,13 @@ def test_a_term_that_only_one_loss_has(make_trial, tmp_path, capsys):
     assert cells(out, "esps") == [["esps", "2    18 %", "-"]]
     assert cells(out, "forces")[1] == ["forces", "100    55 %", "3   100 %"]
     assert cells(out, "effective number of terms")[0][1:] == ["2.7 of 3", "1.0 of 1"]
+
+
+def test_a_trial_of_two_roles_stands_once(make_trial, tmp_path, capsys):
+    make_trial(0, role="default")
+    make_trial(1, role="balanced", factor=0.5)
+    print_study(Study.read(tmp_path, "mine"))
+    out = capsys.readouterr().out
+    assert "balanced, best" in out
+    assert cells(out, "score") == [["score", "", "validation", "0.200", "0.100 (−50 %)"]]
+    assert cells(out, "dominant") == [["dominant", "forces", "forces"]]

@@ -122,13 +122,17 @@ def _contradiction_words(c: Comparison) -> list[str]:
 
 def _changes(c: Comparison) -> list[str]:
     """What gets better and what worse, what was asked for first."""
-    split = c.confirmation.split if _confirmed_gain(c) is not None and c.confirmation else "valid"
+    is_confirmed = _confirmed_gain(c) is not None
+    split = c.confirmation.split if is_confirmed and c.confirmation else "valid"
+    told = {"score"}
+    if c.front is not None and is_confirmed:
+        told |= set(c.front.minimize)
     better: list[tuple[float, str]] = []
     worse: list[tuple[float, str]] = []
     others: list[tuple[float, str]] = []
     for key, of in _by_metric(c).items():
         value = of.get(split)
-        if key == "score" or value is None or abs(value) <= NOTICEABLE:
+        if key in told or value is None or abs(value) <= NOTICEABLE:
             continue
         text = f"{metric_of(key).title} {change(value)}"
         if key in c.asked:
@@ -139,14 +143,14 @@ def _changes(c: Comparison) -> list[str]:
             text += f" ({change(test)} on the test set)"
         others.append((value, text))
     where = "" if split == "valid" else f" on the {SPLITS[split]} set"
-    told = []
+    words = []
     if better:
-        told.append(f"Better{where}: {', '.join(text for _, text in sorted(better))}.")
+        words.append(f"Better{where}: {', '.join(text for _, text in sorted(better))}.")
     if worse:
-        told.append(f"Worse{where}: {', '.join(text for _, text in sorted(worse)[::-1])}.")
+        words.append(f"Worse{where}: {', '.join(text for _, text in sorted(worse)[::-1])}.")
     if others:
-        told.append(f"Not in the objective: {', '.join(text for _, text in sorted(others))}.")
-    return told
+        words.append(f"Not in the objective: {', '.join(text for _, text in sorted(others))}.")
+    return words
 
 
 def judged_anew(c: Comparison) -> list[Advice]:

@@ -23,7 +23,7 @@ from sweep.report.comparison.history import (
 )
 from sweep.report.comparison.importance import importances, search_space
 from sweep.report.comparison.learning import learning_table
-from sweep.report.comparison.measures import Row, answer_rows
+from sweep.report.comparison.measures import Row, all_roles, answer_rows
 from sweep.report.comparison.pareto import pareto_fronts, strongest_trade_off
 from sweep.report.comparison.sources import Source
 from sweep.report.comparison.trial_table import parameter_keys, share_table, trial_table
@@ -174,7 +174,8 @@ class Comparison:
     @cached_property
     def learning(self) -> pd.DataFrame:
         """:func:`~sweep.report.comparison.learning.learning_table`."""
-        return learning_table(self.shown)
+        shown = {name: self.shown[role] for role, name in all_roles(self.shown).items()}
+        return learning_table(shown)
 
     @cached_property
     def gradients(self) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from sweep.numbers import number, with_change
 from sweep.quantities import QUANTITIES
@@ -16,7 +17,7 @@ from sweep.report.confirmation import Confirmation
 from sweep.report.names import SPLITS, Metric, metric_of
 from sweep.report.spread import Spread
 
-__all__ = ["Measure", "Row", "answer_rows", "seeds_of"]
+__all__ = ["Measure", "Row", "all_roles", "answer_rows", "seeds_of"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,21 @@ def answer_rows(
             if any(measure is not None for measure in measures.values()):
                 rows.append(Row(metric_of(key), split, measures))
     return rows
+
+
+def all_roles(trials: Mapping[str, Trial]) -> dict[str, str]:
+    """What trials are called by all their roles, so that each stands once.
+
+    Args:
+        trials: The trials by role.
+
+    Returns:
+        The last role of each, and all of them: ``{"best": "balanced, best"}``.
+    """
+    roles: dict[Path, list[str]] = {}
+    for role, trial in trials.items():
+        roles.setdefault(trial.folder, []).append(role)
+    return {own[-1]: ", ".join(own) for own in roles.values()}
 
 
 def seeds_of(trial: Trial, confirmation: Confirmation | None) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from sweep.report.comparison.comparison import Comparison
+from sweep.report.comparison.measures import all_roles
 from sweep.report.comparison.studies import common_pair
 from sweep.report.names import SPLITS, Metric, metric_of
 
@@ -141,9 +142,9 @@ def changes(c: Comparison) -> Changes | None:
     """Errors of the balanced and the best weights against the baseline."""
     baseline = c.source.baseline
     shown = {
-        role: trial
-        for role, trial in c.shown.items()
-        if baseline is not None and trial.folder != baseline.folder
+        role: f"{name}: {c.source.sentence_name(c.shown[role])}"
+        for role, name in all_roles(c.shown).items()
+        if baseline is not None and c.shown[role].folder != baseline.folder
     }
     split = "test" if any(row.split == "test" for row in c.answer) else "valid"
     rows = [row for row in c.answer if row.split == split
@@ -154,7 +155,7 @@ def changes(c: Comparison) -> Changes | None:
         split,
         c.source.baseline_name,
         [row.metric.title for row in rows],
-        {role: f"{role}: {c.source.sentence_name(trial)}" for role, trial in shown.items()},
+        shown,
         {role: [row.change(role) for row in rows] for role in shown},
     )
 

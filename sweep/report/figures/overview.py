@@ -9,7 +9,7 @@ import numpy as np
 
 from sweep.files import replacing
 from sweep.records import State, Study, Trial
-from sweep.report.comparison.measures import answer_rows, seeds_of
+from sweep.report.comparison.measures import all_roles, answer_rows, seeds_of
 from sweep.report.confirmation import Confirmation
 from sweep.report.figures.palette import ROLE_COLOURS, term_styles
 from sweep.report.names import SPLITS
@@ -52,20 +52,22 @@ def _draw_errors(axes: Any, trials: dict[str, Trial], confirmation: Confirmation
     shown = [(row, base) for row in rows if row.split == split
              and (base := row.measures["default"]) is not None and base.value]  # fmt: skip
     positions = np.arange(len(shown))
-    width = 0.8 / len(trials)
-    for i, (role, trial) in enumerate(trials.items()):
+    names = all_roles(trials)
+    width = 0.8 / len(names)
+    for i, (role, name) in enumerate(names.items()):
+        trial = trials[role]
         measures = [row.measures[role] for row, _ in shown]
         ratios = [np.nan if m is None else 1 + (m.change or 0.0) for m in measures]
         seeds = seeds_of(trial, confirmation)
         spread = [m.deviation / b.value if m is not None and m.deviation is not None else np.nan
                   for m, (_, b) in zip(measures, shown, strict=True)]  # fmt: skip
         bars = axes.bar(
-            positions + (i - (len(trials) - 1) / 2) * width, ratios, width * 0.92,
+            positions + (i - (len(names) - 1) / 2) * width, ratios, width * 0.92,
             color=ROLE_COLOURS[role], yerr=spread if seeds > 1 else None,
             error_kw={"elinewidth": 1, "ecolor": "#444"},
-            label=f"{role} (trial {trial.number}{f', {seeds} seeds' if seeds else ''})",
+            label=f"{name} (trial {trial.number}{f', {seeds} seeds' if seeds else ''})",
         )  # fmt: skip
-        if role != "default":  # its bars are 1 by definition
+        if trial is not trials["default"]:  # its bars are 1 by definition
             axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=2, rotation=90)
     labels = [f"{row.metric.title}\n{base.number}\n{row.metric.unit}" for row, base in shown]
     axes.set_xticks(positions, labels, fontsize=8)
@@ -73,7 +75,7 @@ def _draw_errors(axes: Any, trials: dict[str, Trial], confirmation: Confirmation
     axes.margins(y=0.12)
     axes.set_ylabel("error relative to the default weights")
     axes.set_title(f"{SPLITS[split]} error; numbers below the axis: default weights", fontsize=10)
-    axes.legend(fontsize=8, loc="upper right", ncols=len(trials))
+    axes.legend(fontsize=8, loc="upper right", ncols=len(names))
     top = axes.get_ylim()[1]
     axes.set_ylim(0, top * 1.12)
     for side in ("top", "right"):
@@ -81,7 +83,8 @@ def _draw_errors(axes: Any, trials: dict[str, Trial], confirmation: Confirmation
 
 
 def _draw_shares(axes: Any, trials: dict[str, Trial]) -> None:
-    shown = {role: trial.balance for role, trial in trials.items() if trial.balance is not None}
+    balances = {name: trials[role].balance for role, name in all_roles(trials).items()}
+    shown = {name: balance for name, balance in balances.items() if balance is not None}
     terms = list(dict.fromkeys(name for b in shown.values() for name in b.shares))
     left = np.zeros(len(shown))
     rows = np.arange(len(shown))

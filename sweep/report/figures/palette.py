@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
-    "COLOURS", "DIVERGING", "LINE_COLOURS", "ROLE_COLOURS", "SEQUENTIAL", "SYMBOLS",
-    "TermStyle", "mark_of", "term_styles",
+    "COLOURS", "DIVERGING", "ROLE_COLOURS", "SEQUENTIAL", "SYMBOLS",
+    "TermStyle", "line_colour", "mark_of", "term_styles",
 ]  # fmt: skip
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
@@ -18,7 +18,6 @@ ROLE_COLOURS = {
     "default": "#999999", "balanced": "#E69F00", "best": "#0072B2", "knee": "#0072B2",
 }  # fmt: skip
 
-LINE_COLOURS = {**ROLE_COLOURS, "default": "#555555"}  # grey is too pale for a line
 
 # Of trials in scatter plots, in plotly's words.
 SYMBOLS = {
@@ -64,6 +63,12 @@ def mark_of(roles: str) -> str:
     """The role by which a trial is marked: the answer before the default before the balanced."""
     found = (role for role in ("best", "knee", "default", "balanced") if role in roles)
     return next(found, "")
+
+
+def line_colour(roles: str) -> str:
+    """The colour of a trial's line; the default's grey is too pale for one."""
+    role = mark_of(roles)
+    return ROLE_COLOURS[role] if role not in ("", "default") else "#555555"
 
 
 def term_styles(terms: Sequence[str]) -> dict[str, TermStyle]:

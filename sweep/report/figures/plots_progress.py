@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sweep.report.comparison.comparison import Comparison
-from sweep.report.figures.palette import LINE_COLOURS
+from sweep.report.figures.palette import line_colour
 from sweep.report.figures.plots_base import Spec, axis, log_axis, make_layout, plain, vertical
 from sweep.report.figures.progress import Panel, learning_panels, parallel_axes, search_panels
 
@@ -19,7 +19,7 @@ def learning_curves(c: Comparison) -> list[Spec]:
         data = [
             {
                 "type": "scatter", "mode": "lines", "name": plain(name), "x": points.x,
-                "y": points.y, "line": {"color": LINE_COLOURS.get(name, "#444"), "width": 2},
+                "y": points.y, "line": {"color": line_colour(name), "width": 2},
                 "hovertemplate": "%{y:.4g}",
             }
             for name, points in panel.lines.items()
@@ -55,13 +55,14 @@ def search_history(c: Comparison) -> list[Spec]:
 
 def _layout(panel: Panel, below: str, hovermode: str = "x unified") -> dict[str, Any]:
     layout = make_layout(height=290)
+    title = f"{panel.title} ({panel.unit})" if panel.unit else panel.title
     values = [value for points in panel.lines.values() for value in points.y]
     layout |= {
         "hovermode": hovermode, "showlegend": True,
         "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0,
                    "font": {"size": 11}},
         "xaxis": axis(below),
-        "yaxis": log_axis(f"{panel.title} ({panel.unit})" if panel.unit else panel.title, values),
+        "yaxis": log_axis(title, values) if panel.is_log else axis(title),
     }  # fmt: skip
     layout["margin"]["t"] = 50
     return layout
@@ -95,7 +96,8 @@ def parallel_coordinates(c: Comparison) -> Spec | None:
         "showlegend": False, "hovermode": "closest",
         "shapes": [vertical(i) | {"line": {"color": "#999", "width": 1}} for i in positions],
         "xaxis": axis("", tickvals=positions, ticktext=[plain(one.title) for one in found.axes],
-                      range=[-0.5, len(positions) - 0.5], showgrid=False),
+                      range=[-0.5, len(positions) - 0.5], showgrid=False, tickangle=-25,
+                      ticklabeloverflow="allow"),
         "yaxis": axis("", visible=False, range=[-0.05, 1.05]),
         "annotations": [
             {"x": x, "y": y, "text": plain(text), "showarrow": False, "xanchor": "left",
@@ -103,6 +105,7 @@ def parallel_coordinates(c: Comparison) -> Spec | None:
             for x, y, text in marks
         ],
     }  # fmt: skip
+    layout["margin"]["l"] = 90  # for the first axis' title
     return {"data": data, "layout": layout}
 
 

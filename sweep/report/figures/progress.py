@@ -25,6 +25,7 @@ __all__ = [
     "search_panels",
 ]
 
+_LOG_RANGE = 3
 _N_LINES = 200  # of parallel coordinates; more cannot be told apart
 
 
@@ -56,6 +57,12 @@ class Panel:
     title: str
     unit: str
     lines: dict[str, Points]
+
+    @property
+    def is_log(self) -> bool:
+        """Whether its values span so much that a logarithmic axis shows them better."""
+        values = [value for points in self.lines.values() for value in points.y]
+        return min(values) > 0 and max(values) > _LOG_RANGE * min(values)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sweep.report.comparison.comparison import Comparison
-from sweep.report.figures.palette import COLOURS, LINE_COLOURS, SEQUENTIAL
+from sweep.report.figures.palette import COLOURS, SEQUENTIAL, line_colour
 from sweep.report.figures.progress import Panel, learning_panels, parallel_axes, search_panels
 from sweep.report.figures.static_points import WIDTH, make_figure, plain_numbers
 
@@ -17,7 +17,7 @@ __all__ = ["draw_learning", "draw_parallel", "draw_search"]
 def draw_learning(c: Comparison) -> Any:
     """Loss, score and errors by epoch."""
     looks = {
-        name: {"color": LINE_COLOURS.get(name, "#444"), "linewidth": 1.2}
+        name: {"color": line_colour(name), "linewidth": 1.2}
         for panel in learning_panels(c) for name in panel.lines
     }  # fmt: skip
     return _panels(learning_panels(c), "epoch", looks)
@@ -47,7 +47,7 @@ def _panels(panels: Sequence[Panel], below: str, looks: dict[str, dict[str, Any]
         for name, points in panel.lines.items():
             (line,) = one.plot(points.x, points.y, label=name, **looks[name])
             handles.setdefault(name, line)
-        if min(value for points in panel.lines.values() for value in points.y) > 0:
+        if panel.is_log:
             one.set_yscale("log")
             plain_numbers(one.yaxis)
         one.xaxis.set_major_locator(MaxNLocator(5, integer=True))

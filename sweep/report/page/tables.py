@@ -11,7 +11,7 @@ import pandas as pd
 
 from sweep.numbers import change, count, number, percent
 from sweep.report.comparison.comparison import Comparison
-from sweep.report.comparison.measures import Measure, seeds_of
+from sweep.report.comparison.measures import Measure, all_roles, seeds_of
 from sweep.report.comparison.studies import differences, standings
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import SPLITS, metric_of
@@ -82,13 +82,15 @@ def answer_table(c: Comparison) -> PageTable | None:
     if not c.answer:
         return None
     columns = [Column("", is_number=False), Column("data", is_number=False)]
-    for role, trial in c.shown.items():
+    roles = all_roles(c.shown)
+    for role, name in roles.items():
+        trial = c.shown[role]
         n_seeds = seeds_of(trial, c.confirmation)
         seeds = f", {count(n_seeds, 'seed')}" if n_seeds else ""
-        columns.append(Column(role, f"{c.source.sentence_name(trial)}{seeds}"))
+        columns.append(Column(name, f"{c.source.sentence_name(trial)}{seeds}"))
     rows = []
     for row in c.answer:
-        cells = [_measured(row.measures[role]) for role in c.shown]
+        cells = [_measured(row.measures[role]) for role in roles]
         title = SPLITS[row.split]
         rows.append([Cell(row.metric.with_unit, row.metric.title), Cell(title, title), *cells])
     return PageTable("Errors of the weights that matter", columns, rows)

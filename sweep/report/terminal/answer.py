@@ -17,7 +17,7 @@ from sweep.records import Study, Trial
 from sweep.records.weights_file import loss_block
 from sweep.report.advice.headline import gain
 from sweep.report.comparison.comparison import compare
-from sweep.report.comparison.measures import Row, answer_rows, seeds_of
+from sweep.report.comparison.measures import Row, all_roles, answer_rows, seeds_of
 from sweep.report.comparison.sources import study_source
 from sweep.report.confirmation import Candidate, Confirmation
 from sweep.report.confirmation_text import confirmation_gain, confirmation_sentences
@@ -110,12 +110,14 @@ def _errors(
     statistic = next(iter(trials.values())).statistic.upper()
     title = statistic if baseline is None else f"{statistic}, with the change against the default"
     headings = ["quantity", "unit", "data"]
-    for role, trial in trials.items():
+    names = all_roles(trials)
+    for role, name in names.items():
+        trial = trials[role]
         n_seeds = seeds_of(trial, confirmation)
         seeds = "" if not n_seeds else f"\nmean of {count(n_seeds, 'seed')}"
-        headings.append(f"{role}\ntrial {trial.number}{seeds}")
+        headings.append(f"{name}\ntrial {trial.number}{seeds}")
     rows = answer_rows(trials, baseline, confirmation)
-    return make_table(title, headings, _error_cells(rows, list(trials)), align="lll")
+    return make_table(title, headings, _error_cells(rows, list(names)), align="lll")
 
 
 def _error_cells(rows: list[Row], roles: list[str]) -> Iterator[list[str] | None]:
@@ -129,7 +131,8 @@ def _error_cells(rows: list[Row], roles: list[str]) -> Iterator[list[str] | None
 
 
 def _balance(trials: Mapping[str, Trial]) -> Table:
-    balances = [trial.balance for trial in trials.values()]
+    shown = {name: trials[role] for role, name in all_roles(trials).items()}
+    balances = [trial.balance for trial in shown.values()]
     names = dict.fromkeys(n for b in balances if b is not None for n in b.shares)
     rows: list[list[str] | None] = [
         [
@@ -150,7 +153,7 @@ def _balance(trials: Mapping[str, Trial]) -> Table:
         ["starved (below 1 %)",
          *((", ".join(b.starved) or "none") if b else "-" for b in balances)],
     ]  # fmt: skip
-    headings = [f"{role}\ntrial {trial.number}" for role, trial in trials.items()]
+    headings = [f"{name}\ntrial {trial.number}" for name, trial in shown.items()]
     return make_table(
         "term balance in the last epoch: weight and share of the loss", ["term", *headings], rows
     )
