@@ -74,13 +74,13 @@ def told(spec: StudySpec) -> dict[int, tuple[TrialState, float | None]]:
 
 def check(spec: StudySpec) -> None:
     """Exactly what was asked for, and the right answer."""
-    folder, ended = spec.folder, told(spec)
-    assert list(ended) == list(range(N_TRIALS))
+    folder, results = spec.folder, told(spec)
+    assert list(results) == list(range(N_TRIALS))
     study = load_study(folder)
     assert not study.unreadable
     assert [trial.number for trial in study] == list(range(N_TRIALS))
     for trial in study:
-        state, value = ended[trial.number]
+        state, value = results[trial.number]
         assert str(trial.state) == state.name
         weight = float(trial.stages[0].loss["esps"]["weight"])
         if trial.params:
@@ -95,13 +95,21 @@ def check(spec: StudySpec) -> None:
     assert study.states == {State.COMPLETE: 2, State.PRUNED: 3}
 
 
+def ended(pid: int) -> int:
+    """Wait for a process; returns its exit status."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 def elsewhere(spec: StudySpec) -> None:
     """The same command on another node, which does not see this one's locks and is impatient."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leases, "node", lambda: "another node")
-        patch.setattr(leases.fcntl, "flock", lambda *_: None)
-        patch.setattr(leases.Leases.__init__, "__kwdefaults__", {"grace_seconds": 0.0})
+
+    def act() -> None:
+        leases.node = lambda: "another node"
+        leases.fcntl.flock = lambda *_: None
+        leases.Leases.__init__.__kwdefaults__ = {"grace_seconds": 0.0}
         faults.command(spec)
+
+    assert ended(faults.forked(act)) == 0
 
 
 def endure(spec: StudySpec, kind: str, at: int, beside: Path) -> None:
@@ -114,8 +122,7 @@ def endure(spec: StudySpec, kind: str, at: int, beside: Path) -> None:
         shutil.rmtree(spec.folder)
         (beside / "disk").rename(spec.folder)
     before = told(spec)
-    pid = faults.forked(lambda: faults.command(spec))
-    again = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    again = ended(faults.forked(lambda: faults.command(spec)))
     assert again == 0, f"{kind} at {at}: the command does not recover"
     check(spec)
     after = told(spec)
