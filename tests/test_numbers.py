@@ -4,7 +4,17 @@ import math
 
 import pytest
 
-from sweep.numbers import change, count, number, percent, percent_range, sentence, signed
+from sweep.numbers import (
+    change,
+    count,
+    joined,
+    number,
+    percent,
+    percent_range,
+    sentence,
+    signed,
+    with_change,
+)
 from sweep.report.names import metric_of, short_names, weight_term
 
 
@@ -63,3 +73,13 @@ def test_which_keys_are_weights():
 def test_metrics():
     assert metric_of("forces").with_unit == "forces (meV/Å)"
     assert metric_of("score").with_unit == "score"
+
+
+def test_a_value_and_its_change():
+    assert with_change("40.0", -0.2) == "40.0 (−20 %)"
+    assert with_change("40.0 ± 1.2", 0.5, narrow=True) == "40.0 ± 1.2 +50%"
+    assert with_change("40.0", None) == with_change("40.0", math.nan) == "40.0"
+
+
+def test_words_joined():
+    assert [joined(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -9,7 +10,7 @@ from sweep.files import write_json
 from sweep.records.study import Study
 from sweep.report.confirmation import read_confirmation
 from sweep.report.confirmation_text import confirmation_sentences
-from sweep.report.spread import Spread, welch
+from sweep.report.spread import Spread, seeds_needed, welch
 from sweep.report.summary import write_confirmation
 from sweep.report.terminal.answer import print_confirmation
 
@@ -174,3 +175,20 @@ def test_a_spread():
     assert (spread.mean, spread.deviation) == (2.0, 1.0)
     assert Spread((1.0,)).deviation is None
     assert Spread((0.05,)).text(1000) == "50.0"
+
+
+def test_as_many_seeds_as_are_needed():
+    """Four times in five a difference of that size is then found."""
+    rng = np.random.default_rng(0)
+    values, reference = (0.8, 1.0), (1.0, 1.2)  # 1.41 standard deviations apart
+    n = seeds_needed(values, reference)
+    spread = np.std(values, ddof=1)
+    own = rng.normal(0.9, spread, (4000, n))
+    base = rng.normal(1.1, spread, (4000, n))
+    found = np.mean(stats.ttest_ind(own, base, axis=1, alternative="less").pvalue < 0.05)
+    assert found + 0.02 >= 0.8
+    assert found < 0.9
+    assert seeds_needed((1.0, 1.2), (0.8, 1.0)) is None  # no gain
+    assert seeds_needed((0.99, 1.19), (1.0, 1.2)) is None  # far too small
+    assert seeds_needed((1.0,), (2.0, 2.1)) is None
+    assert seeds_needed((1.0, 1.0), (2.0, 2.0)) is None  # shown already
