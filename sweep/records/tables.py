@@ -22,7 +22,7 @@ from sweep.files import replacing
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BALANCE", "BREAKDOWN", "METRICS", "Table", "damaged", "read_table"]
+__all__ = ["BALANCE", "BREAKDOWN", "METRICS", "Table", "damaged", "last_epoch", "read_table"]
 
 # The tables of a trial; their columns are described by the methods of :class:`Trial`.
 BREAKDOWN = "breakdown.parquet"
@@ -140,6 +140,24 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
     if missing:
         raise DamagedRecordError(f"{path}: has no column '{missing[0]}'")
     return table
+
+
+def last_epoch(path: Path) -> int | None:
+    """The last epoch in a table, from its footer; None if it is not there or does not tell.
+
+    Raises:
+        DamagedRecordError: if it cannot be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        footer = pq.read_metadata(path)
+        column = footer.schema.names.index("epoch")
+        groups = [footer.row_group(i).column(column) for i in range(footer.num_row_groups)]
+        ends = [group.statistics.max for group in groups if group.is_stats_set]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise damaged(path, error) from error
+    return max(ends, default=None)
 
 
 def damaged(path: Path, error: BaseException) -> DamagedRecordError:

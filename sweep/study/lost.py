@@ -11,6 +11,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from sweep.errors import DamagedRecordError
+from sweep.records.tables import BREAKDOWN, METRICS, last_epoch
 from sweep.records.trial_file import FILE, read_trial_file
 from sweep.study.phase import Phase, Training
 
@@ -20,7 +21,9 @@ __all__ = ["can_go_on", "lost_trials"]
 def lost_trials(phase: Phase, folder: Path) -> list[tuple[FrozenTrial, Training]]:
     """The trials whose ``trial.json`` is damaged, gone, or tells of another state.
 
-    Reads the file of every finished trial: about 0.1 ms each.
+    The same holds for trials whose tables end before their last epoch: a worker that stood still in
+    the middle of a rename, and lost its lease meanwhile, may put an old table over the last one.
+    Reads the file of every finished trial and the ends of its tables: about 0.5 ms each.
 
     Args:
         phase: The part of the study that they belong to.
@@ -41,6 +44,11 @@ def can_go_on(folder: Path) -> bool:
 
 def _is_recorded(folder: Path, trial: FrozenTrial) -> bool:
     try:
-        return str(read_trial_file(folder / FILE)["state"]) == trial.state.name
+        content = read_trial_file(folder / FILE)
+        if str(content["state"]) != trial.state.name:
+            return False
+        n_epochs = content.get("epochs_trained")
+        ends = [last_epoch(folder / name) for name in (BREAKDOWN, METRICS)]
+        return n_epochs is None or all(end in (None, n_epochs - 1) for end in ends)
     except DamagedRecordError:
         return False
