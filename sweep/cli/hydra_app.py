@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 from sweep.cli.program import PROGRAM, guarded
 from sweep.cli.words import understood
+from sweep.cli.yaml_files import check_config_dirs
 from sweep.config.checks import omegaconf_message
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError, SweepError, unknown
@@ -50,6 +51,7 @@ def _run(arguments: Sequence[str]) -> None:
             failed.append(error)  # raised from here Hydra would print lines of its own
 
     words = expand(understood(arguments))
+    check_config_dirs(words)
     before = sys.argv
     sys.argv = [PROGRAM, *words]
     if not own_errors:

@@ -317,3 +317,24 @@ def test_a_folder_that_holds_something_stays(command, folder):
     (folder / "mine" / "notes.txt").write_text("kept")
     check(command("hydra.run.dir=mine", "seed=-1"), ["seed", "-1"], folder)
     assert (folder / "mine" / "notes.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize("flag", ["--config-dir", "-cd", "--config-dir="])
+@pytest.mark.parametrize(
+    ("lines", "word"),
+    [
+        (["a: &a [x, x, x, x]", *(f"{n}: &{n} [{', '.join([f'*{m}'] * 9)}]"
+                                  for m, n in zip("abcdefgh", "bcdefghi", strict=True))],
+         "anchors stand for 2e+08 values"),
+        (["a: &a", "  - *a"], "an anchor holds itself"),
+    ],
+)  # fmt: skip
+def test_anchors_that_stand_for_too_much(command, folder, flag, lines, word):
+    (folder / "own" / "experiment").mkdir(parents=True)
+    text = "\n".join(["# @package _global_", "model:", *(f"  {line}" for line in lines), ""])
+    (folder / "own" / "experiment" / "bomb.yaml").write_text(text)
+    where = [f"{flag}own"] if flag.endswith("=") else [flag, "own"]
+    result = command(*where, "+experiment=bomb")
+    assert result.status == 1
+    assert result.err.startswith("error: own/experiment/bomb.yaml: ")
+    assert word in result.err
