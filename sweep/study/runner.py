@@ -94,7 +94,10 @@ class TrialRunner:
             end = functools.partial(self._tell, trial, result, values)
         try:
             end()
-        except UpdateFinishedTrialError as error:  # another was faster since
+        except (UpdateFinishedTrialError, ValueError) as error:  # the second is what tell raises
+            if not self._queue.trials()[trial.number].state.is_finished():
+                raise
+            # Another was faster since.
             raise LeaseLostError(f"trial {trial.number}: ended by another worker") from error
 
     def restore(self) -> None:

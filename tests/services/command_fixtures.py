@@ -97,7 +97,7 @@ def traced(folder: Path) -> Callable[..., tuple[Result, set[str]]]:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def load_config() -> Callable[..., DictConfig]:
     """Compose the product's configuration; ``hydra=True`` keeps the ``hydra`` node."""
     from hydra import compose, initialize_config_dir

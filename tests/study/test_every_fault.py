@@ -8,6 +8,7 @@ from pathlib import Path
 
 import faults
 import optuna
+import pandas as pd
 import pytest
 from omegaconf import OmegaConf, open_dict, read_write
 from optuna.trial import TrialState
@@ -25,7 +26,7 @@ N_TRIALS, N_EPOCHS = 5, 3
 SPACE = {"loss.esps.weight": "tag(log, interval(0.1, 10))"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def spec_in(load_config):
     """The same study in any folder."""
     template = load_config("+experiment=smoke", hydra=True)
@@ -140,12 +141,12 @@ KINDS = {
 }
 
 
-@pytest.fixture
-def events(spec_in, tmp_path) -> list[str]:
+@pytest.fixture(scope="module")
+def events(spec_in, tmp_path_factory) -> list[str]:
     """What happens in a search without faults."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    spec, beside = spec_in(tmp_path / "whole"), tmp_path / "beside"
-    beside.mkdir()
+    beside = tmp_path_factory.mktemp("beside")
+    spec = spec_in(tmp_path_factory.mktemp("whole") / "study")
     status, seen = faults.search_with(spec, "none", -1, beside, lambda: None)
     assert status == 0
     check(spec)
@@ -154,8 +155,22 @@ def events(spec_in, tmp_path) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_at_some_events(spec_in, events, tmp_path, kind):
-    for at in range(list(KINDS).index(kind), len(events), 97):
+    first_tell = next(i for i, event in enumerate(events) if event.startswith("tell"))
+    for at in {first_tell, *range(list(KINDS).index(kind), len(events), 97)}:
         endure(spec_in(tmp_path / "study"), kind, at, tmp_path / f"{kind} {at}")
+
+
+@pytest.mark.parametrize("name", ["breakdown.parquet", "metrics.parquet"])
+def test_an_old_table_over_the_last_one_is_seen(spec_in, tmp_path, name):
+    """As a worker leaves it that stood still in the middle of a rename."""
+    spec = spec_in(tmp_path / "study")
+    assert ended(faults.forked(lambda: faults.command(spec))) == 0
+    path = spec.folder / "trials" / "0003" / name
+    table = pd.read_parquet(path)
+    table[table["epoch"] == 0].to_parquet(path)
+    assert ended(faults.forked(lambda: faults.command(spec))) == 0
+    check(spec)
+    pd.testing.assert_frame_equal(pd.read_parquet(path), table)
 
 
 @pytest.mark.slow
