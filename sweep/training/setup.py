@@ -233,5 +233,8 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if (device.index or 0) >= count:
-            raise InputError(f"trainer.device: '{name}' is not there; torch sees {count} GPUs")
+            raise InputError(
+                f"trainer.device: '{name}' is not there; torch {torch.__version__} sees {count} "
+                "GPUs; trainer.device=cpu trains without"
+            )
     return device

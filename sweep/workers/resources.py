@@ -30,7 +30,10 @@ def gpu_slots(device: str, workers_per_gpu: int) -> list[str]:
         number = int(device.partition(":")[2])
         gpus = gpus[number : number + 1]
     if not gpus:
-        raise InputError(f"trainer.device: '{device}' is not there; this machine shows no such GPU")
+        raise InputError(
+            f"trainer.device: '{device}' is not there; this machine shows no such GPU; "
+            "trainer.device=cpu trains without"
+        )
     # The first worker of every GPU comes before the second of any.
     return gpus * workers_per_gpu
 
