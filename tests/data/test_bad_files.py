@@ -113,6 +113,7 @@ FRAMES: dict[str, tuple[str, list[str]]] = {
     "an energy that is empty": (comment("", energy=""), ["'energy'", "not a number"]),
     "an energy that is not finite": (comment("", energy="nan"), ["'energy'", "not finite"]),
     "an energy that is a truth value": (comment("", energy="T"), ["'energy'", "not a number"]),
+    "an energy beyond all reason": (comment("", energy="-1e30"), ["'energy'", "got -1e+30"]),
     "an energy of three numbers": (comment("", energy='"1 2 3"'), ["'energy'", "shape 3"]),
     "an energy in a comma": (comment("", energy="-1,5"), ["'energy'", "shape 2"]),
     "a weight below zero": (comment("config_weight=-1"), ["config_weight", "-1"]),

@@ -45,16 +45,16 @@ def label_value(label: Label, key: str, value: Any, n_atoms: int, where: str) ->
         )
     if not np.isfinite(shaped).all():
         raise InputError(f"{what} is not finite")
-    low, high = label.legal
-    if ((shaped < low) | (shaped > high)).any():
-        worst = shaped[(shaped < low) | (shaped > high)].flat[0]
-        bounds = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
-        raise InputError(f"{what} must be {bounds} {label.unit}".rstrip() + f"; got {worst:g}")
     if label.key == "total_spin" and (shaped < 1 or shaped != np.round(shaped)):
         raise InputError(
             f"{what} is {shaped:g}; it is the multiplicity 2S + 1, a whole number from 1 (one more "
             "than the unpaired electrons)"
         )
+    low, high = label.legal
+    if ((shaped < low) | (shaped > high)).any():
+        worst = shaped[(shaped < low) | (shaped > high)].flat[0]
+        bounds = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
+        raise InputError(f"{what} must be {bounds} {label.unit}".rstrip() + f"; got {worst:g}")
     if label.integer:
         if (shaped != np.round(shaped)).any():
             raise InputError(f"{what} must be whole numbers")
