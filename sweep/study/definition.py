@@ -152,7 +152,13 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     Where the content of a data file is known, its path does not matter.
     """
     if "split_seed" not in old:  # version 0.1 split by the seed
-        old = {**old, "split_seed": old.get("seed", old.get("default seed", "(none)"))}
+        split = any(
+            key.endswith(".train_file") and f"{key.removesuffix('train_file')}valid_file" not in new
+            for key in new
+            if key.startswith("content of ")
+        )
+        before = old.get("seed", old.get("default seed", "(none)"))
+        old = {**old, "split_seed": before if split else new.get("split_seed", "(none)")}
     return "; ".join(
         f"{key}: {old.get(key, '(none)')} -> {new.get(key, '(none)')}"
         for key in sorted({*old, *new})

@@ -108,12 +108,14 @@ def test_paths_that_mean_the_same_file_are_one_definition(study, outputs, load_c
         claim_study(study, record, outputs, alone=True)
 
 
-def test_version_0_1_split_by_the_seed(load_config):
-    old = dict(defined(load_config, "seed=3").definition)
-    del old["split_seed"]
-    new = defined(load_config, "seed=3").definition
-    assert changes(old, new) == "split_seed: 3 -> 0"
-    assert changes(old, defined(load_config, "seed=3", "split_seed=3").definition) == ""
+def test_version_0_1_split_by_the_seed(load_config, folder):
+    files = ["data=extxyz", "heads.default.train_file=water.xyz", "seed=3"]
+    for valid, differ in ((None, "split_seed: 3 -> 0"), ("argon.xyz", "")):
+        given = [*files, *([f"heads.default.valid_file={valid}"] if valid else [])]
+        old = dict(defined(load_config, *given).definition)
+        del old["split_seed"]
+        assert changes(old, defined(load_config, *given).definition) == differ
+        assert changes(old, defined(load_config, *given, "split_seed=3").definition) == ""
 
 
 def test_an_attempt_that_began_no_trial_binds_nobody_but_those_who_have_it_open(

@@ -62,7 +62,10 @@ def test_preflight_finds_nothing(experiment, metric):
     assert metric in setup.objective
     table = preflight(setup, stages)
     status = {
-        str(cell) for column in table.columns if column.header == "status" for cell in column.cells
+        str(cell)
+        for column in table.columns
+        if str(column.header) == "status"
+        for cell in column.cells
     }
     assert status == {"ok"}
     assert len(stages) == 2
