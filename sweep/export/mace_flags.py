@@ -48,7 +48,11 @@ def setup_flags(config: Mapping[str, Any] | None) -> tuple[list[str], list[str]]
     remarks += _add_trainer(flags, _mapping(config, "trainer"))
     heads = _mapping(config, "heads")
     if len(heads) == 1:
-        remarks += _add_data(flags, _mapping(heads, next(iter(heads))))
+        head = _mapping(heads, next(iter(heads)))
+        remarks += _add_data(flags, head)
+        split = config.get("split_seed", config.get("seed"))
+        if not head.get("valid_file") and split != config.get("seed"):
+            remarks.append(f"mace_run_train splits the data by --seed; here split_seed is {split}")
     else:
         remarks.append(f"{len(heads)} heads: name the data with --heads")
     return flags.flags, remarks + [f"--{name}: no flag for {value}" for name, value in flags.odd]

@@ -267,6 +267,7 @@ class TestMaceCli:
     def test_the_rest_of_the_training_is_in_it(self, winner):
         config = {
             "seed": 11,
+            "split_seed": 12,
             "model": {"family": "local_charges", "num_channels": 24, "max_L": 1, "r_max": 4.5,
                       "radial_MLP": [32, 16], "MLP_irreps": "8x0e", "correlation": 2,
                       "interaction": "RealAgnosticInteractionBlock"},
@@ -294,7 +295,7 @@ class TestMaceCli:
         assert {name: getattr(args, name) for name in wanted} == wanted
         assert ast.literal_eval(args.E0s) == {1: -13.6, 8: -430.1}
         for part in ("no model of the family local_charges", "always uses AMSGrad",
-                     "reads no fermi_level"):  # fmt: skip
+                     "reads no fermi_level", "here split_seed is 12"):  # fmt: skip
             assert any(part in line for line in text.splitlines() if line.startswith("# ")), part
 
     def test_what_other_hands_wrote_starts_no_command(self, winner):
