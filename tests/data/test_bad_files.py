@@ -86,6 +86,8 @@ FRAMES: dict[str, tuple[str, list[str]]] = {
     "an empty row": (comment("", rows="\n"), ["atom 0 has 0 values"]),
     "a word for a number": (comment("", rows="H 0 zero 0 0 0 0\n"), ["'zero'", "'pos'"]),
     "a Fortran exponent": (comment("", rows="H 0 0 0 0 1.0D+00 0\n"), ["'1.0D+00'", "REF_forces"]),
+    "a number in groups": (comment("", rows="H 0 1_0 0 0 0 0\n"), ["'1_0'", "'pos'"]),
+    "a grouped energy": (comment("", energy="-1_000"), ["'energy'", "'-1_000'"]),
     "stars of Fortran": (comment("", rows="H 0 0 0 0 ****** 0\n"), ["'******'", "REF_forces"]),
     "a comma for a point": (comment("", rows="H 0 0,5 0 0 0 0\n"), ["'0,5'", "'pos'"]),
     "a whole number with a point": (

@@ -74,8 +74,11 @@ def read_columns(lines: Sequence[str], properties: str | None) -> dict[str, NDAr
                 f"atom {atom} has {len(row)} values; {'Properties' if properties else 'a frame'} "
                 f"needs {width}"
             )
+    grouped = any("_" in line for line in lines)  # Python reads 1_000 as a number
     found: dict[str, NDArray[Any]] = {}
     for column in columns:
+        if grouped and column.kind in "RI" and _has_groups(rows, column):
+            raise _bad(rows, column)
         values = _values(rows, column)
         if column.name in found and not np.array_equal(found[column.name], values):
             raise InputError(f"the column '{column.name}' stands twice with different values")
@@ -97,6 +100,10 @@ def _values(rows: list[list[str]], column: Column) -> NDArray[Any]:
         raise _bad(rows, column) from None
 
 
+def _has_groups(rows: list[list[str]], column: Column) -> bool:
+    return any("_" in cell for row in rows for cell in row[column.start : column.stop])
+
+
 def _bad(rows: list[list[str]], column: Column) -> InputError:
     """The first value that is none of its column's type."""
     convert: dict[str, Callable[[str], object]] = {
@@ -107,7 +114,7 @@ def _bad(rows: list[list[str]], column: Column) -> InputError:
     for atom, row in enumerate(rows):
         for cell in row[column.start : column.stop]:
             try:
-                convert[column.kind](cell)
+                convert[column.kind](cell.replace("_", "?"))
             except (ValueError, KeyError, OverflowError):
                 return InputError(
                     f"atom {atom}: '{cell[:30]}' in the column '{column.name}' is not "
@@ -123,7 +130,7 @@ def atomic_numbers(arrays: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
         InputError: there is neither, they differ, or one is no chemical symbol.
     """
     species = _take(arrays, ("species", "symbols", "element", "elements"))
-    numbers = _take(arrays, ("z", "numbers", "atomic_numbers"))
+    numbers = _take(arrays, ("Z", "numbers", "atomic_numbers"))
     if species is None and numbers is None:
         raise InputError(
             "no column with the chemical elements; name it species (symbols) or Z (numbers) in "
@@ -152,8 +159,8 @@ def positions(arrays: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
 
 
 def _take(arrays: dict[str, NDArray[Any]], names: tuple[str, ...]) -> NDArray[Any] | None:
-    """Columns of the format itself are found in any case."""
-    there = [name for name in arrays if name.lower() in names]
+    """Columns of the format itself are found in any case, but for ``Z``, which is no height."""
+    there = [name for name in arrays if name in names or name.lower() in names]
     for name in there[1:]:
         if not np.array_equal(arrays[name], arrays[there[0]]):
             raise InputError(f"the columns '{there[0]}' and '{name}' differ; keep one")

@@ -103,7 +103,7 @@ def value_of(text: str | None) -> Any:
     if text.startswith("["):
         return _json(text, text) if "[" in text[1:] else value_of(text[1:-1])
     words = text.split() if "," not in text else _WORD.findall(text)
-    if not words:
+    if not words or "_" in text:  # Python reads 1_000 as a number
         return text
     try:
         numbers = [int(word) for word in words]
