@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sweep.files import read_json, sync, write_json
+from sweep.files import read_json, replacing, write_json
 from sweep.records.epoch_tables import EpochTables
 from sweep.records.state import State
 from sweep.records.trial_file import FILE
@@ -162,13 +162,11 @@ class TrialWriter:
         except (ValueError, KeyError):
             return None
         self.may_write()
-        if self.folder.exists():  # of an attempt that was killed
-            shutil.rmtree(self.folder)
-        shutil.copytree(source, self.folder, copy_function=_link)
-        (self.folder / FILE).unlink()  # a link, which must not be written through
-        for folder in (path for path in self.folder.rglob("*") if path.is_dir()):
-            sync(folder)
-        sync(self.folder.parent)
+        for path in sorted(source.rglob("*")):
+            if path.is_file() and path != source / FILE:
+                target = self.folder / path.relative_to(source)
+                with replacing(target, check=self.may_write) as temporary:
+                    _link(path, temporary)
         self._content = content
         self._write()
         return result
@@ -200,7 +198,7 @@ def _as_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _link(source: str, target: str) -> None:
+def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:  # a file system without hard links

@@ -30,11 +30,7 @@ def lost_trials(phase: Phase, folder: Path) -> list[tuple[FrozenTrial, Training]
         folder: Folder of the study.
     """
     pairs = [(trial, phase.training_of(trial)) for trial in phase.queue.finished()]
-    return [
-        (trial, training)
-        for trial, training in pairs
-        if not _is_recorded(folder / training.subdir, trial)
-    ]
+    return [pair for pair in pairs if not _is_recorded(folder, *pair)]
 
 
 def can_go_on(folder: Path) -> bool:
@@ -42,10 +38,11 @@ def can_go_on(folder: Path) -> bool:
     return any(path.name not in (FILE, ".hydra") for path in folder.glob("*"))
 
 
-def _is_recorded(folder: Path, trial: FrozenTrial) -> bool:
+def _is_recorded(study: Path, trial: FrozenTrial, training: Training) -> bool:
+    folder = study / training.subdir
     try:
         content = read_trial_file(folder / FILE)
-        if str(content["state"]) != trial.state.name:
+        if (content["number"], str(content["state"])) != (training.number, trial.state.name):
             return False
         n_epochs = content.get("epochs_trained")
         ends = [last_epoch(folder / name) for name in (BREAKDOWN, METRICS)]

@@ -218,6 +218,9 @@ class TrialQueue:
         lease = self._leases.take(trial.number)
         if lease is None:  # another node's worker, who does not see our lock, was faster
             return None
+        if self.study._storage.get_trial(trial._trial_id).state.is_finished():  # and has ended it
+            lease.release()
+            return None
         if not self._is_surplus(trial):
             return TrialHandle(trial, lease)
         self._drop(trial, lease)

@@ -95,6 +95,20 @@ def test_a_worker_resolves_what_the_sweep_would(spec_of, tmp_path, monkeypatch):
     assert out[5] == "False"
 
 
+@pytest.mark.parametrize("text", ["postgresql://me:s3cr3t@host/db", "${oc.env:SWEEP_TEST_DB}"])
+def test_its_pickle_holds_no_password(spec_of, monkeypatch, text):
+    monkeypatch.setenv("SWEEP_TEST_DB", "postgresql://me:s3cr3t@host/db")
+    spec = spec_of("+experiment=smoke", f"hydra.sweeper.storage='{text}'")
+    assert spec.storage_url == "postgresql://me:s3cr3t@host/db"
+    assert b"s3cr3t" not in pickle.dumps(spec)
+    assert b"s3cr3t" not in pickle.dumps(HydraConfig.instance().cfg)
+    assert "s3cr3t" not in repr(spec)
+    hydra = spec.template.hydra
+    shown = "***" if "me:" in text else text
+    assert shown in OmegaConf.to_yaml(hydra.sweeper, resolve=False)
+    assert shown in OmegaConf.to_yaml(hydra.overrides, resolve=False)
+
+
 def test_it_is_frozen_and_comes_back_equal(spec_of):
     spec = spec_of("+experiment=smoke", "objective.constraints.forces=1.5")
     again = pickle.loads(pickle.dumps(spec))
