@@ -128,7 +128,8 @@ def endure(spec: StudySpec, kind: str, at: int, beside: Path) -> None:
     check(spec)
     after = told(spec)
     assert before.items() <= after.items()
-    assert status in KINDS[kind], f"{kind} at {at}: {status}"
+    none = {0} if spec.storage is not None else set()  # without a journal there are fewer events
+    assert status in KINDS[kind] | none, f"{kind} at {at}: {status}"
 
 
 KINDS = {
