@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import cProfile
 import io
+import json
 import math
 import os
 import pstats
@@ -49,6 +50,20 @@ SPACE = {
 def history(score: float, n_epochs: int = N_EPOCHS) -> dict[int, float]:
     """A score that falls to ``score``."""
     return {epoch: score + math.exp(-epoch / 5) for epoch in range(n_epochs)}
+
+
+def write_records(folder: Path, trials: list[FrozenTrial]) -> None:
+    """What the folders of these trials say of them."""
+    for number, trial in enumerate(trials):
+        path = folder / f"{number:04d}" / "trial.json"
+        path.parent.mkdir(parents=True)
+        content = {
+            "number": number, "state": trial.state.name, "score": trial.user_attrs["score"],
+            "params": trial.params, "role": trial.user_attrs.get("role"),
+            "objective": {"metrics": ["esps"], "statistic": "rmse"},
+            "metrics": {"valid": {"rmse_esps": 1.0}},
+        }  # fmt: skip
+        path.write_text(json.dumps(content))
 
 
 def finished_trials(count: int) -> list[FrozenTrial]:
@@ -166,6 +181,7 @@ def overhead(sampler: str, n_finished: int, n_measured: int, profile: bool) -> N
             study_name="bench", storage=open_storage(None, Path("outputs/bench"))
         )
         study.add_trials(finished_trials(n_finished))
+        write_records(Path("outputs/bench/trials"), finished_trials(n_finished))
         n_trials = n_finished + n_measured + 1
         sys.argv = [
             "sweep", "-m", "+experiment=esp_weights", "hydra.sweeper.study_name=bench",
