@@ -57,7 +57,7 @@ def test_names_that_files_use():
     [
         ("fermi_level", 1e30, "'fermi_level' .* must be between -10000 and 10000 eV; got 1e.30"),
         ("forces", [[0, 0, 0], [0, 0, -9.9e37]], "'forces' .* eV/Å; got -9.9e.37"),
-        ("total_spin", 0, "'total_spin' .* must be at least 1; got 0"),
+        ("total_spin", 0, "'total_spin' .* a whole number from 1"),
     ],
 )
 def test_values_that_no_quantity_has(key, value, message):

@@ -90,6 +90,7 @@ def test_ctrl_c_twice_stops_all_now(tmp_path, tiny_overrides):
     assert "Traceback" not in command.output
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_a_killed_sweep_leaves_no_workers(tmp_path, tiny_overrides):
     study = tmp_path / "outputs" / "smoke"
     with Command(tmp_path, *TWO, *tiny_overrides, *LONG) as command:
@@ -145,6 +146,7 @@ def test_two_sweeps_share_a_study(tmp_path, tiny_overrides):
     assert len(list(study.glob("workers/*/sweep.lock"))) == 2
 
 
+@pytest.mark.slow
 def test_a_database_that_goes_away_and_comes_back(postgresql, tmp_path, tiny_overrides):
     study, url = tmp_path / "outputs" / "smoke", postgresql.create("workers")
     arguments = [*TWO, *tiny_overrides, *LONG, f"hydra.sweeper.storage={url}"]
