@@ -203,11 +203,11 @@ class GradientShares(Weighting):
             return _descend(values, self._weights(names))
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         gradients = _gradients(list(values.values()), trained)
-        norms = [
-            torch.nn.utils.get_total_norm(list(of.values())) if of else None for of in gradients
-        ]
         zero = next(iter(values.values())).detach().new_zeros(())
-        self._see(names, torch.stack([zero if norm is None else norm for norm in norms]))
+        norms = [
+            torch.nn.utils.get_total_norm(list(of.values())) if of else zero for of in gradients
+        ]
+        self._see(names, torch.stack(norms))
         weights = self._weights(names)
         _add_weighted(gradients, weights, trained)
         return weights

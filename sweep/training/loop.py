@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from losses import WeightedLoss
+from losses.balance import shares_of
 from losses.weighting import Weighting
 from sweep.config.schema import ObjectiveConfig, TrainerConfig
 from sweep.config.stages import Stage
@@ -108,7 +109,7 @@ class TrainingLoop:
         self._stage = self._stage_of(saved["epoch"])
         self._optimization.enter(self._stage)
         self._optimization.load_state_dict(saved["member"])
-        if self._optimization.weighting is not None:  # the last that acted, of every stage
+        if self._weights_move:  # the last that acted, of every stage
             for loss, weights in zip(self._losses, saved["weights"], strict=True):
                 loss.weights.copy_(weights)
         self.history = [
@@ -117,6 +118,10 @@ class TrainingLoop:
         ]
         if [entry.epoch for entry in self.history] != list(range(self._epoch)):
             raise ValueError(f"the history is not that of epochs 0 to {self._epoch - 1}")
+
+    @property
+    def _weights_move(self) -> bool:
+        return self._optimization.weighting is not None
 
     def _stage_of(self, epoch: int) -> Stage:
         return next(stage for stage in self.stages if stage.start <= epoch <= stage.end)
@@ -132,11 +137,10 @@ class TrainingLoop:
         interval = self.trainer.balance_interval
         # At the end of a stage, too: of a short one the beginning alone would tell nothing.
         is_due = bool(interval) and (epoch % interval == 0 or epoch == stage.end)
-        moves = self._optimization.weighting is not None
-        if is_due and not moves:
+        if is_due and not self._weights_move:
             self._measure_gradients(loss, epoch, stage)
         shares, clipped = self._run_steps(loss, epoch, stage)
-        if is_due and moves:  # the weights of an epoch are known at its end
+        if is_due and self._weights_move:  # the weights of an epoch are known at its end
             self._measure_gradients(loss, epoch, stage)
         with self._optimization.averaged():
             metrics = self.setup.evaluate("valid", loss, self._options)
@@ -160,8 +164,7 @@ class TrainingLoop:
                     check=self._writer.may_write,
                 )
         # A loss whose weights move tells nothing of the model.
-        moves = self._optimization.weighting is not None
-        self._optimization.end_epoch(metrics["score" if moves else "loss"])
+        self._optimization.end_epoch(metrics["score" if self._weights_move else "loss"])
         self._tables.add_metrics(
             step=self._step, epoch=epoch, stage=stage.index, split="valid", metrics=metrics
         )
@@ -207,8 +210,8 @@ class TrainingLoop:
         names = list(stage.weights)
         raw, acting, rest = np.split(values, [len(names), 2 * len(names)], axis=1)
         _check_finite(np.hstack([raw, rest]), names, epoch)
-        moves = self._optimization.weighting is not None
-        weights = dict(zip(names, acting.T, strict=True)) if moves else stage.weights
+        moving = dict(zip(names, acting.T, strict=True))
+        weights = moving if self._weights_move else stage.weights
         self._tables.add_steps(
             first_step=self._step,
             epoch=epoch,
@@ -224,12 +227,7 @@ class TrainingLoop:
         weighted = raw * np.stack(
             [np.broadcast_to(weight, len(raw)) for weight in weights.values()], axis=1
         )
-        mean = weighted.mean(axis=0)
-        whole = mean.sum()
-        shares = {
-            name: float(value / whole) if whole else 0.0
-            for name, value in zip(names, mean, strict=True)
-        }
+        shares = shares_of(dict(zip(names, weighted.mean(axis=0).tolist(), strict=True)))
         limit = self.trainer.clip_grad
         return shares, 0.0 if limit is None else float((rest[:, 1] > limit).mean())
 
