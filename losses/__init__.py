@@ -20,11 +20,17 @@ from losses.squares import Squares
 if TYPE_CHECKING:
     from losses.batch import Quantities
     from losses.molecules import molecule_index
+    from losses.scalarization import DWA, FAMO, IMTLL, STCH, GeometricMean, Uncertainty
     from losses.weighted import Breakdown, WeightedLoss, evaluate
     from losses.weighting import GradientShares, LossShares, Weighting
 
 __all__ = [
+    "DWA",
+    "FAMO",
+    "IMTLL",
+    "STCH",
     "Breakdown",
+    "GeometricMean",
     "GradientShares",
     "LossError",
     "LossShares",
@@ -32,6 +38,7 @@ __all__ = [
     "Quantities",
     "Squares",
     "Term",
+    "Uncertainty",
     "WeightedLoss",
     "Weighting",
     "balance",
@@ -46,6 +53,9 @@ __all__ = [
 # Imported when they are asked for, because they import torch.
 _LATER = {
     "Breakdown": "losses.weighted",
+    **dict.fromkeys(
+        ("DWA", "FAMO", "GeometricMean", "IMTLL", "STCH", "Uncertainty"), "losses.scalarization"
+    ),
     "GradientShares": "losses.weighting",
     "LossShares": "losses.weighting",
     "Quantities": "losses.batch",

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from losses.base import LossError, nearest
 
-__all__ = ["GradientShares", "LossShares", "Weighting"]
+__all__ = ["GradientShares", "LossShares", "Shares", "Weighting", "descend"]
 
 
 LARGEST_LAG = 10.0
@@ -31,6 +31,47 @@ LARGEST_LAG = 10.0
 
 
 class Weighting(torch.nn.Module):
+    """Base of weights that follow the training.
+
+    Args:
+        names: The terms of all stages.
+    """
+
+    needs_second_look: ClassVar[bool] = False
+    """Whether :meth:`look_again` must be called after every step of the optimiser."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+
+    def backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
+        """Add the gradient of the weighted sum to ``.grad`` of the parameters.
+
+        Args:
+            values: The raw value of each term that is on in this stage, scalars in the graph of
+                the model; for example from :meth:`losses.WeightedLoss.raw_values`.
+            parameters: The parameters that are trained.
+
+        Returns:
+            The weights that acted, in the order of ``values``, shape ``[n_terms]``, detached.
+
+        Raises:
+            LossError: for a term that the weighting does not have, or if no term has a share.
+        """
+        for name in values:
+            if name not in self.names:
+                raise LossError(f"unknown term {name!r}; {nearest(name, self.names)}")
+        return self._backward(values, parameters)
+
+    def _backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
+        """What :meth:`backward` says, for known terms."""
+        raise NotImplementedError
+
+    def look_again(self, values: Mapping[str, Tensor]) -> None:
+        """Take in the raw values of the same batch after the step, where they are needed."""
+
+
+class Shares(Weighting):
     """Base of weightings that give every term a share of something that is measured.
 
     The weight of term k is ``share_k / size_k``, with shares that sum to 1 and a size that is
@@ -64,60 +105,58 @@ class Weighting(torch.nn.Module):
         ceiling: float,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__()
-        for name, share in shares.items():
-            if name not in names:
-                raise LossError(
-                    f"there is no term {name!r} to give a share; {nearest(name, names)}"
-                )
-            if not (math.isfinite(share) and share >= 0):
-                raise LossError(
-                    f"the share of term {name!r} must be finite and at least 0, got {share!r}"
-                )
+        super().__init__(names)
         if not 0 <= smoothing < 1:
             raise LossError(f"smoothing must be at least 0 and below 1, got {smoothing!r}")
         if not ceiling > 1:
             raise LossError(f"ceiling must be above 1, got {ceiling!r}")
-        self.names = tuple(names)
-        self.shares = {name: float(shares.get(name, 1.0)) for name in names}
-        if not any(self.shares.values()):
-            raise LossError("all shares are 0")
+        self._rows: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
+        self.set_shares(shares)
         self.smoothing = smoothing
         self.ceiling = ceiling
         self._step = 0
         self._current: tuple[str, ...] = ()
-        self._rows: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
         for name in ("size", "first"):  # logarithms
             zeros = torch.zeros(len(self.names), dtype=torch.float64, device=device)
             self.register_buffer(name, zeros)
         none = torch.zeros(len(self.names), dtype=torch.bool, device=device)
         self.register_buffer("seen", none)
 
-    def backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
-        """Add the gradient of the weighted sum to ``.grad`` of the parameters.
+    def set_shares(self, shares: Mapping[str, float]) -> None:
+        """Change the shares, as for a stage with shares of its own; what was measured stays.
+
+        Shares are no part of ``state_dict()``: set them again before training goes on.
 
         Args:
-            values: The raw value of each term that is on in this stage, scalars in the graph of
-                the model; for example from :meth:`losses.WeightedLoss.raw_values`.
-            parameters: The parameters that are trained.
-
-        Returns:
-            The weights that acted, in the order of ``values``, shape ``[n_terms]``, detached.
+            shares: As of the class.
 
         Raises:
-            LossError: for a term that the weighting does not have, or if all have the share 0.
+            LossError: if a share is negative or not finite, all are 0, or a name is unknown.
         """
-        for name in values:
-            if name not in self.shares:
-                raise LossError(f"unknown term {name!r}; {nearest(name, self.names)}")
+        for name, share in shares.items():
+            if name not in self.names:
+                raise LossError(
+                    f"there is no term {name!r} to give a share; {nearest(name, self.names)}"
+                )
+            if not (math.isfinite(share) and share >= 0):
+                raise LossError(
+                    f"the share of term {name!r} must be finite and at least 0, got {share!r}"
+                )
+        found = {name: float(shares.get(name, 1.0)) for name in self.names}
+        if not any(found.values()):
+            raise LossError("all shares are 0")
+        self.shares = found
+        self._rows.clear()
+
+    def _backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
         on = {name: value for name, value in values.items() if self.shares[name] > 0}
         if not on:
             raise LossError(f"the shares of all terms are 0: {', '.join(values)}")
-        acting = dict(zip(on, self._backward(on, parameters).unbind(), strict=True))
+        acting = dict(zip(on, self._share(on, parameters).unbind(), strict=True))
         zero = self.size.new_zeros(())
         return torch.stack([acting.get(name, zero) for name in values])
 
-    def _backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
+    def _share(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
         """What :meth:`backward` says, for terms with a share."""
         raise NotImplementedError
 
@@ -165,7 +204,7 @@ class Weighting(torch.nn.Module):
         return torch.where(seen, (shares - first + limited).exp(), 0.0)
 
 
-class GradientShares(Weighting):
+class GradientShares(Shares):
     """Every term keeps its share of the gradient: ``weight_k = share_k / |gradient of raw_k|``.
 
     The norms are measured in the first step, every ``interval`` steps, and when the terms change;
@@ -195,12 +234,12 @@ class GradientShares(Weighting):
             raise LossError(f"interval must be at least 1, got {interval!r}")
         self.interval = interval
 
-    def _backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
+    def _share(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
         names = tuple(values)
         is_due = names != self._current or self._step % self.interval == 0
         self._step, self._current = self._step + 1, names
         if not is_due:
-            return _descend(values, self._weights(names))
+            return descend(values, self._weights(names))
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         gradients = _gradients(list(values.values()), trained)
         zero = next(iter(values.values())).detach().new_zeros(())
@@ -213,7 +252,7 @@ class GradientShares(Weighting):
         return weights
 
 
-class LossShares(Weighting):
+class LossShares(Shares):
     """Every term keeps its share of the loss: ``weight_k = share_k / raw_k``, smoothed.
 
     Costs nothing, but a term with a small gradient for its value stays behind.
@@ -232,15 +271,16 @@ class LossShares(Weighting):
             shares or {}, names=names, smoothing=smoothing, ceiling=ceiling, device=device
         )
 
-    def _backward(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
+    def _share(self, values: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> Tensor:
         # Here all parameters in the graph get their gradient.
         names = tuple(values)
         self._step, self._current = self._step + 1, names
         self._see(names, torch.stack([value.detach() for value in values.values()]))
-        return _descend(values, self._weights(names))
+        return descend(values, self._weights(names))
 
 
-def _descend(values: Mapping[str, Tensor], weights: Tensor) -> Tensor:
+def descend(values: Mapping[str, Tensor], weights: Tensor) -> Tensor:
+    """Add the gradient of the sum with these weights, shape ``[n_terms]``; returns the weights."""
     stacked = torch.stack(list(values.values()))
     (stacked * weights.to(stacked.dtype)).sum().backward()
     return weights

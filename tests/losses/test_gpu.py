@@ -8,6 +8,7 @@ from devices import DEVICES, need, no_synchronisation
 
 import losses
 from losses.balance import gradient_norms
+from losses.scalarization import DWA, FAMO, IMTLL, STCH, GeometricMean, Uncertainty
 from losses.weighting import GradientShares, LossShares
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5}
@@ -57,15 +58,20 @@ def test_nothing_waits_for_the_device(device, make_batch):
     inputs = [value for value in pred.values() if value.requires_grad]
     weightings = [
         kind(names=loss.names, device=device, **options)
-        for kind, options in ((GradientShares, {"interval": 2}), (LossShares, {}))
-    ]
+        for kind, options in (
+            (GradientShares, {"interval": 2}), (LossShares, {}), (GeometricMean, {}), (STCH, {}),
+            (DWA, {"interval": 2}), (Uncertainty, {}), (IMTLL, {}), (FAMO, {}),
+        )
+    ]  # fmt: skip
 
     def work() -> None:
         loss(pred=pred, ref=ref).backward()
         loss.breakdown(pred=pred, ref=ref).total.backward()
         gradient_norms(loss, inputs, pred, ref)
         for weighting in weightings:
-            weighting.backward(loss.raw_values(pred=pred, ref=ref), inputs)
+            values = loss.raw_values(pred=pred, ref=ref)
+            weighting.backward(values, inputs)
+            weighting.look_again(values)
 
     work()  # what is built once may wait
     with no_synchronisation(device):
