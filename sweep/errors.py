@@ -55,6 +55,8 @@ def unknown(kind: str, name: str, valid: Iterable[str], *, where: str | None = N
     """
     names = sorted(map(str, valid))
     nearest = difflib.get_close_matches(str(name), names, n=1)
+    if not nearest:  # a part of the name, such as energy of energy_per_atom
+        nearest = sorted((n for n in names if n.startswith(f"{name}_")), key=len)[:1]
     hint = f"; did you mean '{nearest[0]}'?" if nearest else ";"
     prefix = f"{where}: " if where else ""
     return f"{prefix}unknown {kind} '{name}'{hint} valid: {', '.join(names) or 'none'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import uuid
@@ -10,9 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["make_folder", "read_json", "replacing", "sync", "write_json", "write_text"]
+__all__ = [
+    "end_digest", "make_folder", "read_json", "replacing", "sync", "write_json", "write_text",
+]  # fmt: skip
 
 _SUFFIX = ".tmp"
+_END_BYTES = 65536
 _LEFT_SECONDS = 3600.0  # longer than any file takes to be written
 
 
@@ -93,6 +97,23 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds a {type(content).__name__}, expected a mapping")
     return content
+
+
+def end_digest(path: Path) -> str | None:
+    """Tells apart the versions of a zip file, as torch writes them, without reading all of it.
+
+    A zip file ends with the checksums of all that is in it.
+
+    Returns:
+        Size, and SHA-256 of the last 64 KiB; None if there is no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _END_BYTES))
+            return f"{size} {hashlib.sha256(file.read()).hexdigest()[:16]}"
+    except FileNotFoundError:
+        return None
 
 
 def _finite(value: Any) -> Any:

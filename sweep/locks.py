@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["FileLock", "locked"]
+__all__ = ["LEASES", "FileLock", "locked"]
+
+LEASES = "leases"
+"""Folder of what tells who trains, in that of a study or of a single training."""
 
 
 class FileLock:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 __all__ = [
+    "above",
     "change",
     "count",
     "joined",
@@ -17,6 +18,7 @@ __all__ = [
     "with_change",
 ]
 
+_ALL_DIGITS = 17  # that tell any two numbers apart
 _WORDS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
 
@@ -31,6 +33,12 @@ def number(value: float, digits: int = 3) -> str:
     if not -4 <= magnitude < 6:
         return rounded
     return f"{value:.{max(0, digits - 1 - magnitude)}f}"
+
+
+def above(value: float, limit: float, digits: int = 3) -> str:
+    """A number above a limit, with as many more digits as show that it is: ``1.0004``."""
+    texts = (number(value, n) for n in range(digits, _ALL_DIGITS + 1))
+    return next((text for text in texts if float(text) > limit), repr(value))
 
 
 def percent(share: float) -> str:

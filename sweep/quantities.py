@@ -7,11 +7,14 @@ of a validation, the scales of the data and what a loss term fits follow from it
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import losses
+from sweep.errors import InputError
 
-__all__ = ["QUANTITIES", "Quantity", "quantity_of"]
+__all__ = ["QUANTITIES", "Quantity", "exponents_of", "quantity", "quantity_of"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,11 @@ QUANTITIES: dict[str, Quantity] = {
             "label unit", "10⁻³ label unit",
             shape=(3, 3), legal=(-1e9, 1e9), label_unit="as labelled", weight_shape=(3, 3),
         ),
+        # of mace's fine-tuning beside the data of the foundation model: the score on these
+        Quantity(
+            "replay", "replay score", "replay", "replay_weight", "1", "1",
+            display_factor=1.0, computed=True,
+        ),
         # of the reference multipoles, by the model's own electrostatics
         Quantity(
             "esps", "ESP", "esps", "electrostatic_potentials_weight", "V", "mV",
@@ -144,3 +152,52 @@ def quantity_of(term: losses.Term) -> Quantity | None:
         if term.labels == quantity.labels and quantity.output in term.outputs:
             return quantity
     return None
+
+
+def quantity(name: str, multipoles_max_l: int | None = None) -> Quantity:
+    """A quantity by its name; one that only another program knows has no label and no unit.
+
+    Args:
+        name: Its name.
+        multipoles_max_l: Largest l of the multipoles, where it is known: those of l = 0 are
+            charges, and their unit is e.
+    """
+    found = QUANTITIES.get(name)
+    if found is None:
+        return Quantity(name, name, name, f"{name}_weight", "", "", display_factor=1.0)
+    if name == "atomic_multipoles" and multipoles_max_l == 0:
+        return replace(found, unit="e", display_unit="me")
+    return found
+
+
+def exponents_of(metrics: Any, where: str = "objective.metrics") -> dict[str, float]:
+    """Quantity -> exponent in the geometric mean that the score is.
+
+    Args:
+        metrics: Quantity -> exponent, or a list of quantities, which have the exponent 1, and of
+            such mappings: ``[{forces: 2}, energy]``.
+        where: The key or option, for messages.
+
+    Raises:
+        InputError: if it is nothing of these, names a quantity twice, or an exponent is not above 0
+            and finite.
+    """
+    found: dict[str, float] = {}
+    is_list = isinstance(metrics, Sequence) and not isinstance(metrics, str)
+    for entry in metrics if is_list else [metrics]:
+        pairs = {entry: 1.0} if isinstance(entry, str) and is_list else entry
+        if not isinstance(pairs, Mapping):
+            raise InputError(
+                f"{where}: must be a list of quantities, with their exponents where these are not "
+                f"1, as in [{{forces: 2}}, energy]; got {entry!r}"
+            )
+        for name, exponent in pairs.items():
+            is_number = isinstance(exponent, int | float) and not isinstance(exponent, bool)
+            if not (is_number and math.isfinite(exponent) and exponent > 0):
+                raise InputError(
+                    f"{where}: the exponent of '{name}' must be finite and above 0; got {exponent}"
+                )
+            if name in found:
+                raise InputError(f"{where}: '{name}' stands there twice")
+            found[str(name)] = float(exponent)
+    return found

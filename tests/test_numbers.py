@@ -5,6 +5,7 @@ import math
 import pytest
 
 from sweep.numbers import (
+    above,
     change,
     count,
     joined,
@@ -26,6 +27,16 @@ from sweep.report.names import metric_of, short_names, weight_term
 )  # fmt: skip
 def test_number(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "text"),
+    [(1.2, 1.05, "1.20"), (1.0004, 1, "1.0004"), (1.06, 1.05, "1.06"), (868.04, 868, "868.04"),
+     (0.5, 0.5, "0.5"), (math.nextafter(1, 2), 1, "1.0000000000000002"), (math.inf, 1, "inf"),
+     (0.0, -1, "0")],
+)  # fmt: skip
+def test_a_number_above_a_limit_has_the_digits_that_show_it(value, limit, text):
+    assert above(value, limit) == text
 
 
 @pytest.mark.parametrize(

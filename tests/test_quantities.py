@@ -1,5 +1,6 @@
 """What follows from the declaration of a quantity: labels, weights, terms, legal values."""
 
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import losses
 from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.read.label_values import label_value
 from sweep.errors import InputError
-from sweep.quantities import QUANTITIES, quantity_of
+from sweep.quantities import QUANTITIES, exponents_of, quantity_of
 
 
 def test_no_torch_is_needed():
@@ -68,3 +69,37 @@ def test_values_that_no_quantity_has(key, value, message):
 def test_an_extreme_but_possible_value_is_taken():
     assert label_value(LABELS["energy"], "REF", -4.2e7, 2, "") == -4.2e7
     assert label_value(LABELS["total_spin"], "REF", 1, 2, "") == 1
+
+
+@pytest.mark.parametrize(
+    ("metrics", "powers"),
+    [
+        (["forces", "energy"], {"forces": 1, "energy": 1}),
+        ([{"forces": 2}, "energy"], {"forces": 2, "energy": 1}),
+        ({"forces": 0.5}, {"forces": 0.5}),
+        ([], {}),
+    ],
+)
+def test_exponents(metrics, powers):
+    assert exponents_of(metrics) == powers
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        ({"forces": 0}, "'forces' must be finite and above 0; got 0"),
+        ({"forces": -1.0}, "above 0; got -1.0"),
+        ({"forces": float("nan")}, "got nan"),
+        ({"forces": float("inf")}, "got inf"),
+        ({"forces": True}, "got True"),
+        ({"forces": "two"}, "got two"),
+        (["forces", {"forces": 2}], "'forces' stands there twice"),
+        ([3], "must be a list of quantities"),
+        ("forces", "must be a list of quantities"),
+        (None, "must be a list of quantities"),
+    ],
+)
+def test_exponents_that_are_none(metrics, words):
+    with pytest.raises(InputError, match=re.escape(words)) as error:
+        exponents_of(metrics)
+    assert str(error.value).startswith("objective.metrics: ")

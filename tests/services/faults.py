@@ -21,7 +21,7 @@ import numpy as np
 import optuna
 import torch
 
-from sweep.errors import SweepError, TrainingError
+from sweep.errors import SweepError
 from sweep.records.state import State
 from sweep.records.writer import Result, TrialWriter
 from sweep.study.definition import claim_study
@@ -50,9 +50,6 @@ class LightTrainer:
 
     def check(self, cfg: Any, stages: Any) -> str:
         return ""
-
-    def gradient_norms(self, cfg: Any, stages: Any) -> Any:
-        raise TrainingError("nothing to measure")  # so that trial 1 is a copy of trial 0
 
     def facts(self, cfg: Any) -> Mapping[str, Any]:
         return {}

@@ -177,12 +177,15 @@ def write_journal(study: Path, ranges: dict[str, tuple[float, float]]) -> None:
         trial.suggest_float(key, low, high, log=True)
 
 
-def write_space(study: Path, ranges: dict[str, tuple[float, float]]) -> None:
+def write_space(
+    study: Path,
+    ranges: dict[str, tuple[float, float]],
+    metrics: tuple[str, ...] = ("energy", "forces", "esps"),
+) -> None:
     """The ``study.json`` of a study that searches weights on a logarithmic scale."""
     study.mkdir(parents=True, exist_ok=True)
     space = {key: Dimension("float", low, high, log=True) for key, (low, high) in ranges.items()}
-    objective = Objective(("energy", "forces", "esps"))
-    StudyRecord(study.name, objective, space).write(study)
+    StudyRecord(study.name, Objective(metrics), space).write(study)
 
 
 def write_study(study: Path, n_trials: int = 14, terms: tuple[str, ...] = TERMS) -> Path:
