@@ -7,7 +7,6 @@ numbers. Every check is a few expressions on whole columns, so that large files 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,11 @@ from numpy.typing import NDArray
 
 from sweep.data.dataset import DataSet
 from sweep.data.energies import interaction_energies, symbol
+from sweep.data.remark import Remark
 from sweep.data.table import Table
+from sweep.data.units import odd_units
 
-__all__ = ["Remark", "audit"]
+__all__ = ["audit"]
 
 Array = NDArray[Any]
 
@@ -28,19 +29,6 @@ GPA = 160.2176634
 """1 eV/Å³ in GPa."""
 
 
-@dataclass(frozen=True)
-class Remark:
-    """Something odd.
-
-    Attributes:
-        label: name of the label; empty for the structures themselves.
-        text: what, with numbers.
-    """
-
-    label: str
-    text: str
-
-
 def audit(data: DataSet) -> list[Remark]:
     """Everything odd about the labels and structures of a data set, and what was left out."""
     remarks = [Remark("", note) for note in data.notes]
@@ -48,15 +36,16 @@ def audit(data: DataSet) -> list[Remark]:
         for check in (_weights, _volumes, _charges, _spins, _forces, _dipoles, _asymmetry):
             remarks += [Remark(r.label, f"{split}: {r.text}") for r in check(table)]
     remarks += [*_energy_offsets(data), *_stresses(data.train), *_outliers(data)]
-    return [*remarks, *_shared_frames(data)]
+    return [*remarks, *odd_units(data), *_shared_frames(data)]
 
 
 def _weights(table: Table) -> Iterator[Remark]:
     other = int((table.graphs("weight") != 1).sum())
     if other:
         yield Remark(
-            "", f"config_weight is not 1 in {other} of {len(table)}; it acts in the loss alone: "
-            "E0s, scales and errors count every configuration once"
+            "", f"weights of configurations (config_weight, config_type_weights) are not 1 in "
+            f"{other} of {len(table)}; they act in the loss alone: E0s, scales and errors count "
+            "every configuration once"
         )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from sweep.data.labels import LABELS, find_label
 from sweep.data.parallel import Report, silent
 from sweep.data.read.tables import read_table
 from sweep.data.table import Table, tabulate
+from sweep.data.type_weights import check_type_weights, check_types, note_of_types, weigh_types
 from sweep.errors import InputError, unknown
 
 __all__ = ["SPLITS", "Coverage", "DataSet", "load"]
@@ -28,6 +29,7 @@ _HEAD_KEYS = (
     "E0s",
     "info_keys",
     "arrays_keys",
+    "config_type_weights",
 )
 
 
@@ -90,6 +92,11 @@ class DataSet:
         """Atomic numbers of the training set, ascending."""
         return tuple(self.atomic_energies)
 
+    @property
+    def mean_atoms(self) -> float:
+        """Mean number of atoms in the training set."""
+        return float(self.train.n_atoms.mean())
+
     def splits(self) -> Iterator[tuple[str, Table]]:
         """The splits that have configurations, by name."""
         for split in SPLITS:
@@ -114,14 +121,15 @@ def load(
 
     Frames of ``config_type=IsolatedAtom`` are taken out of the training file, as MACE does: they
     carry energies of isolated atoms, which win over ``E0s: average``, not training data.
-    Configurations of ``config_weight=0`` are taken out of every split: whatever is computed of a
-    split is as if they were not in the file. Any other weight acts in the loss alone.
+    The weight of a configuration is its ``config_weight`` times that of its type. Configurations of
+    weight 0 are taken out of every split: whatever is computed of a split is as if they were not in
+    the file. Any other weight acts in the loss alone.
 
     Args:
         heads: name -> ``train_file``, ``valid_file`` or ``valid_fraction``, and optionally
         ``test_file``,
-            ``E0s``, ``info_keys``, ``arrays_keys``. ``valid_fraction`` counts only without a
-            ``valid_file``.
+            ``E0s``, ``info_keys``, ``arrays_keys``, ``config_type_weights``. ``valid_fraction``
+            counts only without a ``valid_file``.
         split_seed: of the random split into training and validation set; the split is MACE's for
             this seed.
         cache_dir: where large files are kept as arrays, which all processes share; None to hold
@@ -144,12 +152,15 @@ def load(
         raise InputError(f"{where}: info_keys and arrays_keys are empty; map at least one label")
     if not head.get("train_file"):
         raise InputError(f"{where}.train_file: no file is given")
+    type_weights = check_type_weights(
+        head.get("config_type_weights"), f"{where}.config_type_weights"
+    )
 
     def read(key: str) -> Table:
         file = head.get(key)
         if not file:
             return tabulate([])
-        return read_table(
+        table = read_table(
             file,
             info_keys,
             arrays_keys,
@@ -157,8 +168,11 @@ def load(
             report=report,
             required=key == "train_file",  # what validation needs is known with the objective
         )
+        # The cache holds what is in the file; all that trains reads the weights from this table.
+        return weigh_types(table, type_weights)
 
     everything = read("train_file")
+    check_types(type_weights, everything, f"{where}.config_type_weights")
     isolated = isolated_atoms(everything)
     train = everything.take(~isolated)
     if not train:
@@ -168,12 +182,15 @@ def load(
     else:
         train, valid = _split(train, head.get("valid_fraction"), split_seed, where)
     notes: list[str] = []
+    weight = "config_weight" + (" × config_type_weights" if type_weights else "")
     splits = [
-        _weighted(split, table, notes)
+        _weighted(split, table, notes, weight)
         for split, table in zip(SPLITS, (train, valid, read("test_file")), strict=True)
     ]
     atoms = everything.take(isolated)
     e0s = atomic_energies(head.get("E0s"), splits[0], atoms, where=f"{where}.E0s")
+    if type_weights:
+        notes.append(note_of_types(type_weights, splits[0]))
     if len(atoms):
         notes.append(_isolated_note(head.get("E0s"), atoms))
     data = DataSet(
@@ -189,14 +206,14 @@ def load(
     return data
 
 
-def _weighted(split: str, table: Table, notes: list[str]) -> Table:
-    """The configurations that count at all."""
+def _weighted(split: str, table: Table, notes: list[str], weight: str) -> Table:
+    """The configurations that count at all; ``weight`` names what their weights are made of."""
     counts = table.graphs("weight") > 0
     if counts.all():
         return table
     if not counts.any():
-        raise InputError(f"{table[0].file}: config_weight is 0 in every {split} configuration")
-    notes.append(f"{split}: {int((~counts).sum())} configurations of config_weight 0 are left out")
+        raise InputError(f"{table[0].file}: {weight} is 0 in every {split} configuration")
+    notes.append(f"{split}: {int((~counts).sum())} configurations of {weight} 0 are left out")
     return table.take(counts)
 
 

@@ -91,7 +91,8 @@ LABELS: dict[str, Label] = {
         # multiplicity, 2S + 1; read by models that have spins, which take 1 where it is missing
         Label("total_spin", "total_spin", (), False, "", legal=(1, math.inf)),
         Label("external_field", "external_field", (3,), False, "V/Å"),
-        Label("cluster_batch", "cluster_batch", ("n",), True, "", integer=True),
+        # molID in MACE_SCF
+        Label("cluster_batch", "cluster_batch", ("n",), True, "", integer=True, aliases=("molID",)),
     )
 }
 """All labels by their key in a batch."""
@@ -100,7 +101,7 @@ WEIGHTS: dict[str, Weight] = {
     weight.key: weight
     for weight in (
         *map(_weight, QUANTITIES.values()),
-        Weight("cluster_loss_weight", ("forces", "cluster_batch"), (), ("cluster_loss",)),
+        Weight("cluster_loss_weight", ("forces", "cluster_batch"), (), ("cluster_loss", "molID")),
     )
 }
 """All property weights by their key in a batch; each is 1 where its labels are and nothing else is

@@ -23,6 +23,7 @@ __all__ = [
     "ModelStatistics",
     "check_multipoles",
     "deviation",
+    "entries",
     "model_statistics",
     "reference_deviations",
 ]
@@ -81,7 +82,7 @@ def model_statistics(train: Sequence[Configuration], e0s: Mapping[int, float]) -
     elements = sorted(e0s)
     train = tabulate(train)
     energies = interaction_energies(train, e0s)
-    forces = _entries(train, "forces", "forces_weight")
+    forces = entries(train, "forces", "forces_weight")
     numbers, multipoles = _multipoles(train)
     mean_charges = np.array(
         [multipoles[numbers == z, 0].mean() if (numbers == z).any() else 0.0 for z in elements]
@@ -118,7 +119,7 @@ def reference_deviations(
     """
     train = tabulate(train)
     quantities = {
-        **{q.name: _entries(train, q.ref, q.weight) for q in QUANTITIES.values() if not q.computed},
+        **{q.name: entries(train, q.ref, q.weight) for q in QUANTITIES.values() if not q.computed},
         "energy": interaction_energies(train, e0s),
         "atomic_multipoles": _multipoles(train)[1][:, :n_multipoles],
     }
@@ -188,15 +189,15 @@ def _polarizabilities(table: Table, elements: Sequence[int]) -> tuple[tuple[floa
     return tuple(means.tolist()), _rms(per_atom)
 
 
-def _entries(table: Table, label: str, weight: str) -> Array:
+def entries(table: Table, label: str, weight: str) -> Array:
     """All entries of a label whose weight is above zero."""
     if label not in table.columns.arrays:
         return np.zeros(0)
     labelled = table.take(table.has(label))
     mask = labelled.graphs(weight) > 0
     if mask.ndim > 1:  # a weight for each entry
-        entries: Array = labelled.graphs(label)[mask]
-        return entries
+        found: Array = labelled.graphs(label)[mask]
+        return found
     used = labelled.take(mask)
     return (used.atoms if LABELS[label].per_atom else used.graphs)(label).ravel()
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import ase
 import numpy as np
 
-from sweep.datagen import water_boxes, water_clusters
+from sweep.datagen import organics, water_boxes, water_clusters
 
-__all__ = ["RECIPES", "Recipe", "box_atoms", "cluster_atoms"]
+__all__ = ["RECIPES", "Recipe", "box_atoms", "cluster_atoms", "organic_atoms"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,26 @@ def cluster_atoms(index: int, seed: int) -> ase.Atoms:
         REF_polarizability=np.round(labels.polarizability, 8).ravel(),
         REF_fermi_level=round(labels.fermi_level, 6),
         total_charge=sample.kind.ion,
+        config_dipole_weight=np.ones(3, dtype=int),
+    )
+    return atoms
+
+
+def organic_atoms(index: int, seed: int) -> ase.Atoms:
+    """A configuration of ``organics``."""
+    sample = organics.sample(index, seed)
+    labels = sample.labels
+    atoms = ase.Atoms(numbers=sample.numbers, positions=sample.positions)
+    atoms.arrays["REF_forces"] = labels.forces
+    atoms.arrays["REF_multipoles"] = labels.multipoles
+    atoms.info.update(
+        config_type=sample.kind.name,
+        sample_index=index,
+        REF_energy=round(labels.energy, 8),
+        REF_dipole=np.round(labels.dipole, 8),
+        REF_polarizability=np.round(labels.polarizability, 8).ravel(),
+        REF_fermi_level=round(labels.fermi_level, 6),
+        total_charge=sample.kind.charge,
         config_dipole_weight=np.ones(3, dtype=int),
     )
     return atoms
@@ -144,6 +164,40 @@ random velocities of 300 to 1200 K, all with GFN1-xTB at fixed cell.
 Made by `python -m sweep.data.generate water_boxes --seed {seed}`.
 """
 
+_ORGANICS_README = """\
+# organics
+
+Ten small organic molecules of H, C, N and O (methanol, formaldehyde, formic and acetic acid,
+acetaldehyde, dimethyl ether, methylamine, acetamide, acetonitrile, ethene), the ions NH4+ and
+CH3NH3+, formate and acetate: 168 training, 42 validation and 42 test configurations, every kind in
+every split. `config_type` says which; `sample_index` is the number of the configuration in the data
+set.
+
+Labels: GFN2-xTB (Bannwarth, Ehlert, Grimme, J. Chem. Theory Comput. 15, 1652 (2019)) computed with
+tblite {tblite}, accuracy 0.01, 300 K electronic temperature. They are labels of a fast
+semi-empirical method, good for learning how loss weights act and for testing; they are not meant
+for production potentials.
+
+| key | quantity | unit |
+|---|---|---|
+| `REF_energy` | total energy | eV |
+| `REF_forces` | forces | eV/Å |
+| `REF_multipoles` | cumulative atomic multipoles `[Q, d_y, d_z, d_x]` | e, e·Å |
+| `REF_dipole` | dipole `x y z` = sum over atoms of `Q r + d` | e·Å |
+| `REF_polarizability` | d dipole / d field, 3x3, by central differences | e²Å²/eV = e·Å²/V |
+| `REF_fermi_level` | middle of the gap between highest occupied and lowest empty orbital | eV |
+| `total_charge` | total charge | e |
+| `config_dipole_weight` | weight of each dipole component | - |
+
+Origin of the dipole: the coordinate origin, at which every configuration has its centre of mass.
+
+Geometries: those of the G2 set in ASE with a proton added or removed for the ions, 30 quasi-Newton
+steps, then 30 fs of molecular dynamics from random velocities of 300 to 1500 K, all with GFN2-xTB;
+bonds are those of the start.
+
+Made by `python -m sweep.data.generate organics --seed {seed}`.
+"""
+
 RECIPES: dict[str, Recipe] = {
     "water_clusters": Recipe(
         seed=water_clusters.SEED,
@@ -151,6 +205,13 @@ RECIPES: dict[str, Recipe] = {
         atoms=cluster_atoms,
         columns=_COLUMNS,
         readme=_CLUSTERS_README,
+    ),
+    "organics": Recipe(
+        seed=organics.SEED,
+        plan=lambda split: organics.plan(split),
+        atoms=organic_atoms,
+        columns=_COLUMNS[:-1],
+        readme=_ORGANICS_README,
     ),
     "water_boxes": Recipe(
         seed=water_boxes.SEED,

@@ -8,18 +8,16 @@ random stream, spawned from the data set's seed by its index.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.datagen.attempts import first_made, mixed
 from sweep.datagen.gfn1 import Labels, energy_and_forces, labels
 from sweep.datagen.motion import dynamics, relax
 from sweep.datagen.water_clusters import SPLIT_CYCLE, monomer, random_rotation
-from sweep.datagen.xtb import NoResultError
-from sweep.errors import SweepError
 
 __all__ = ["COUNTS", "SEED", "Sample", "n_waters", "plan", "sample", "split_of", "whole"]
 
@@ -44,7 +42,6 @@ RELAXATION_STEPS = 20
 DYNAMICS_STEPS = 40
 TEMPERATURES = (300.0, 1200.0)  # K
 MAX_FORCE = 12.0  # eV/Å, longest force vector that is kept
-MAX_ATTEMPTS = 50
 _H, _O = 1, 8
 _IMAGES = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
 
@@ -81,8 +78,7 @@ def split_of(index: int) -> str:
 
 def plan(split: str) -> list[int]:
     """Indices of the configurations of a split, mixed: the head of a file has all sizes."""
-    mixed = np.random.default_rng(0).permutation(len(n_waters())).tolist()
-    return [index for index in mixed if split_of(index) == split]
+    return [index for index in mixed(len(n_waters())) if split_of(index) == split]
 
 
 def sample(index: int, seed: int = SEED) -> Sample:
@@ -92,16 +88,7 @@ def sample(index: int, seed: int = SEED) -> Sample:
         SweepError: no acceptable geometry was found in 50 attempts.
     """
     n = n_waters()[index]
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
-    for _ in range(MAX_ATTEMPTS):
-        with contextlib.suppress(NoResultError):  # as good as any other reason to try again
-            made = _attempt(n, rng)
-            if made is not None:
-                return made
-    raise SweepError(
-        f"configuration {index} ({n} waters) with seed {seed}: no acceptable geometry in "
-        f"{MAX_ATTEMPTS} attempts"
-    )
+    return first_made(lambda rng: _attempt(n, rng), index=index, what=f"{n} waters", seed=seed)
 
 
 def _numbers(n: int) -> Integers:

@@ -9,7 +9,6 @@ seed by its index: any one of them can be made again alone.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +16,9 @@ from ase.data import atomic_masses
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from sweep.datagen.attempts import first_made, mixed
 from sweep.datagen.gfn2 import Labels, energy_and_forces, labels
 from sweep.datagen.motion import dynamics, relax
-from sweep.datagen.xtb import NoResultError
-from sweep.errors import SweepError
 
 __all__ = [
     "COUNTS",
@@ -51,7 +49,6 @@ TEMPERATURES = (300.0, 1500.0)
 alone is that of a classical oscillator at 2600 K, so the upper end is less hot than it sounds."""
 
 MAX_FORCE = 12.0  # eV/Å, longest force vector that is kept
-MAX_ATTEMPTS = 50
 _H, _O = 1, 8
 
 
@@ -109,8 +106,7 @@ def split_of(index: int) -> str:
 
 def plan(split: str) -> list[int]:
     """Indices of the configurations of a split, mixed: the head of a file has most kinds."""
-    mixed = np.random.default_rng(0).permutation(len(kinds())).tolist()
-    return [index for index in mixed if split_of(index) == split]
+    return [index for index in mixed(len(kinds())) if split_of(index) == split]
 
 
 def sample(index: int, seed: int = SEED) -> Sample:
@@ -120,16 +116,7 @@ def sample(index: int, seed: int = SEED) -> Sample:
         SweepError: no acceptable geometry was found in 50 attempts.
     """
     kind = kinds()[index]
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
-    for _ in range(MAX_ATTEMPTS):
-        with contextlib.suppress(NoResultError):  # as good as any other reason to try again
-            made = _attempt(kind, rng)
-            if made is not None:
-                return made
-    raise SweepError(
-        f"configuration {index} ({kind.name}) with seed {seed}: no acceptable geometry in "
-        f"{MAX_ATTEMPTS} attempts"
-    )
+    return first_made(lambda rng: _attempt(kind, rng), index=index, what=kind.name, seed=seed)
 
 
 def _attempt(kind: Kind, rng: np.random.Generator) -> Sample | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -20,8 +23,18 @@ ACCURACY = 0.01
 """tblite's accuracy factor, 100 times tighter than its default, as finite differences need it."""
 
 
+_OLDEST = (0, 8)  # of tblite
+
+
 class NoResultError(SweepError):
     """The method gave no result for one geometry: not converged, or atoms too close."""
+
+
+@functools.cache
+def _tblite() -> tuple[int, ...]:
+    """The version of tblite, as far as it is made of numbers."""
+    parts = itertools.takewhile(str.isdigit, version("tblite").split("."))
+    return tuple(int(part) for part in parts)
 
 
 def singlepoint(
@@ -50,7 +63,7 @@ def singlepoint(
         tblite's result, in Hartree and Bohr.
 
     Raises:
-        InputError: tblite is not installed.
+        InputError: tblite is not installed, or too old.
         NoResultError: not converged, or atoms too close.
     """
     # One thread: more of them only spin on systems this small, and the order of sums stays fixed.
@@ -63,6 +76,11 @@ def singlepoint(
             f"{method} labels need the package tblite: install the extra with "
             "pip install 'mace-loss-sweep[data]'"
         ) from error
+    if (found := _tblite()) < _OLDEST:
+        raise InputError(
+            f"{method} labels need tblite {'.'.join(map(str, _OLDEST))} or later; got "
+            f"{'.'.join(map(str, found))}, whose forces in a field are wrong"
+        )
     periodic = {} if cell is None else {"lattice": cell / Bohr, "periodic": np.ones(3, dtype=bool)}
     try:
         calculator = Calculator(

@@ -326,4 +326,5 @@ class TestAudit:
     def test_weights_act_in_the_loss_alone(self, files, water):
         frames = [*self.sound(water, 1), *self.sound(water, 2, config_weight=0.5)]
         (said,) = remarks(files, *frames, valid=self.sound(water, 3))
-        assert "config_weight is not 1 in 1 of 2" in said
+        assert "weights of configurations (config_weight, config_type_weights) are not 1" in said
+        assert "in 1 of 2" in said

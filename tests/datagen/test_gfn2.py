@@ -3,7 +3,8 @@ import pytest
 from ase.build import molecule
 
 from sweep.datagen.gfn2 import energy_and_forces, labels
-from sweep.datagen.xtb import NoResultError
+from sweep.datagen.xtb import NoResultError, singlepoint
+from sweep.errors import InputError
 
 CHARGES = {"H2O": 0, "OH": -1, "NH4": 1}
 
@@ -103,3 +104,9 @@ def test_the_fermi_level_follows_the_charge():
 def test_a_geometry_without_result():
     with pytest.raises(NoResultError, match="GFN2-xTB failed on 2 atoms: Too close"):
         energy_and_forces(np.array([8, 8]), np.zeros((2, 3)), 0)
+
+
+def test_an_old_tblite_is_refused(monkeypatch):
+    monkeypatch.setattr("sweep.datagen.xtb._tblite", lambda: (0, 7, 0))
+    with pytest.raises(InputError, match=r"GFN2-xTB labels need tblite 0\.8 or later; got 0\.7\.0"):
+        singlepoint("GFN2-xTB", [1, 1], np.array([[0.0, 0, 0], [0, 0, 0.74]]), 0)

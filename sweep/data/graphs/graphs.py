@@ -208,9 +208,14 @@ def n_batches(graphs: Graphs, batch_size: int) -> int:
 
 
 def batches(
-    graphs: Graphs, batch_size: int, *, shuffle_seed: int | None = None, epoch: int = 0
+    graphs: Graphs,
+    batch_size: int,
+    *,
+    shuffle_seed: int | None = None,
+    epoch: int = 0,
+    chosen: NDArray[np.bool_] | None = None,
 ) -> Iterator[GraphBatch]:
-    """One pass over all graphs, molecules and periodic cells in separate batches.
+    """One pass over the graphs, molecules and periodic cells in separate batches.
 
     Args:
         graphs: the store.
@@ -218,8 +223,11 @@ def batches(
         shuffle_seed: with ``epoch`` it fixes the order of graphs and of batches on every device.
             None keeps the order of the store.
         epoch: number of the pass.
+        chosen: which graphs, ``[G]``; None for all.
     """
     kinds = [np.arange(graphs.n_molecular), np.arange(graphs.n_molecular, len(graphs))]
+    if chosen is not None:
+        kinds = [kind[chosen[kind]] for kind in kinds]
     rng = None if shuffle_seed is None else np.random.default_rng([shuffle_seed, epoch])
     if rng is not None:
         kinds = [rng.permutation(kind) for kind in kinds]

@@ -25,6 +25,11 @@ def check_mapping(info_keys: Mapping[str, str], arrays_keys: Mapping[str, str]) 
     for section, keys in (("info_keys", info_keys), ("arrays_keys", arrays_keys)):
         for name, key in keys.items():
             label = find_label(name)
+            if label is None and name == "charges":  # as mace calls them
+                raise InputError(
+                    f"{section}.charges: charges of atoms are arrays_keys.atomic_multipoles here, "
+                    "with model.atomic_multipoles_max_l=0 where there are no dipoles beside them"
+                )
             if label is None:
                 raise InputError(unknown("label", name, label_names(), where=section))
             if label.section != section:
