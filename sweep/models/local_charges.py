@@ -18,6 +18,7 @@ from sweep.libraries import (
 )
 from sweep.models.backbone import build_backbone, hidden_irreps
 from sweep.models.electrostatics.coulomb import Electrostatics, Interactions
+from sweep.models.electrostatics.molecules import self_energy
 from sweep.models.model import Model, State
 from sweep.models.polarizability import PolarizabilityReadout
 from sweep.models.settings import ChargesConfig, DataStatistics, LocalChargesConfig
@@ -32,10 +33,11 @@ class LocalCharges(Model):
     `num_interactions` times `r_max`; no charge flows further and the total charge is learned, not
     imposed. The energy is
 
-        E = E_MACE + E_Coulomb(multipoles, without self-interaction) + dipole · external_field
+        E = E_MACE + E_Coulomb(multipoles) + dipole · external_field
 
     where `external_field` is minus the physical field and the dipole is `Σ (q_i r_i + d_i)` with
-    the positions as they are (in a periodic cell: neither wrapped nor unwrapped). With
+    the positions as they are (in a periodic cell: neither wrapped nor unwrapped). `E_Coulomb` is
+    without the self-interaction of atoms, unless `include_electrostatic_self_interaction`. With
     `polarizability`, atomic polarizabilities are read from the features too; they act on no energy.
 
     Args:
@@ -53,9 +55,11 @@ class LocalCharges(Model):
         self.max_l = settings.atomic_multipoles_max_l
         self.backbone = build_backbone(settings, statistics)
         self.multipoles = MultipoleReadout(settings, statistics)
+        self.self_interaction = settings.include_electrostatic_self_interaction
+        self.smearing_width = settings.atomic_multipoles_smearing_width
         self.electrostatics = Electrostatics(
             self.max_l,
-            settings.atomic_multipoles_smearing_width,
+            self.smearing_width,
             settings.kspace_cutoff_factor,
             settings.pbc_handling,
         )
@@ -77,6 +81,8 @@ class LocalCharges(Model):
         if self.max_l == 1:
             atomic = atomic + torch.roll(multipoles[:, 1:], 1, dims=-1)  # (y, z, x) -> (x, y, z)
         energy = interactions.energy(multipoles)
+        if self.self_interaction:
+            energy = energy.index_add(0, index, self_energy(multipoles, self.smearing_width))
         dipole = atomic.new_zeros(energy.shape[0], 3).index_add(0, index, atomic)
         if "external_field" in batch:
             energy = energy + (dipole * batch["external_field"]).sum(-1)

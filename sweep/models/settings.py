@@ -25,6 +25,7 @@ __all__ = [
     "DataStatistics",
     "LocalChargesConfig",
     "MaceConfig",
+    "SourcesConfig",
     "at_least",
     "one_of",
     "positive",
@@ -60,6 +61,8 @@ class BackboneConfig:
     radial_MLP: list[int] = field(default_factory=lambda: [64, 64, 64])
     MLP_irreps: str = "16x0e"
     gate: str = "silu"
+    start_from: str | None = None
+    trust_file: bool = False
 
     @property
     def multipoles_max_l(self) -> int:
@@ -173,7 +176,14 @@ class ChargesConfig(BackboneConfig):
 
 
 @dataclass
-class LocalChargesConfig(ChargesConfig):
+class SourcesConfig(ChargesConfig):
+    """Settings of a model whose Coulomb energy is computed here, by the names of MACE_SCF."""
+
+    include_electrostatic_self_interaction: bool = False
+
+
+@dataclass
+class LocalChargesConfig(SourcesConfig):
     """Settings of the family `local_charges`."""
 
     family: str = "local_charges"

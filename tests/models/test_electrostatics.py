@@ -20,6 +20,7 @@ from sweep.models.electrostatics.coulomb import (
     MoleculeElectrostatics,
     PeriodicElectrostatics,
 )
+from sweep.models.electrostatics.molecules import self_energy
 
 WIDTH = 0.9
 
@@ -226,3 +227,29 @@ class TestPeriodic:
         torch.testing.assert_close(
             potential(solver, batch, RANDOM), gradient[:, 0] + own, rtol=0, atol=1e-6
         )
+
+
+class TestSelfInteraction:
+    def test_it_is_half_the_energy_of_a_pair_at_no_distance(self):
+        solver = MoleculeElectrostatics(1, WIDTH)
+        for row in multipoles((0.7, 0, 0, 0), (0, 0.3, -0.2, 0.5), (-0.4, 0.1, 0.6, -0.3)):
+            pair = molecule([[0, 0, 0], [1e-3, 2e-3, -1e-3]])
+            twice = energy(solver, pair, torch.stack([row, row]))
+            torch.testing.assert_close(
+                self_energy(row[None], WIDTH), 0.5 * twice, rtol=1e-5, atol=1e-6
+            )
+
+    @pytest.mark.parametrize("max_l", [0, 1])
+    def test_it_is_that_of_graph_longrange(self, max_l):
+        batch, coefficients = cell(WATERS, (7.0, 8.0, 9.0)), RANDOM[:, : (max_l + 1) ** 2]
+        with quiet():
+            solver = PeriodicElectrostatics(max_l, WIDTH, 1.6)
+            with_it = PeriodicElectrostatics(max_l, WIDTH, 1.6)
+            with_it.density_energy = GTOElectrostaticEnergy(
+                density_max_l=max_l, density_smearing_width=WIDTH,
+                kspace_cutoff=float(solver.kspace_cutoff), include_self_interaction=True,
+                pbc_handling="pbc",
+            )  # fmt: skip
+        difference = energy(with_it, batch, coefficients) - energy(solver, batch, coefficients)
+        expected = self_energy(coefficients, WIDTH).sum()
+        assert difference.item() == pytest.approx(expected.item(), rel=1e-9)

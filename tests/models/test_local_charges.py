@@ -82,6 +82,10 @@ class TestDerivatives:
     def test_stress(self, model, collate, periodic_box):
         assert_stress_matches_finite_differences(model, periodic_box(), collate)
 
+    def test_forces_with_self_interaction(self, build_model, collate, clusters):
+        model = build_model(include_electrostatic_self_interaction=True)
+        assert_forces_match_finite_differences(model, collate(clusters), periodic=False)
+
     @pytest.mark.parametrize("handling", ["auto", "slab"])
     def test_forces_and_stress_of_a_slab(self, build_model, handling, collate, periodic_box):
         model = build_model(pbc_handling=handling)

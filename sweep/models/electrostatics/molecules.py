@@ -10,7 +10,13 @@ import torch
 from ase import units
 from torch import Tensor
 
-__all__ = ["COULOMB_CONSTANT", "MoleculeElectrostatics", "PairInteractions", "radial_kernels"]
+__all__ = [
+    "COULOMB_CONSTANT",
+    "MoleculeElectrostatics",
+    "PairInteractions",
+    "radial_kernels",
+    "self_energy",
+]
 
 COULOMB_CONSTANT: float = units.Hartree * units.Bohr
 """1/(4 π ε₀) in eV·Å/e²; the same number in V·Å/e."""
@@ -114,3 +120,15 @@ def radial_kernels(r: Tensor, a: float) -> tuple[Tensor, Tensor, Tensor]:
     f1 = (f0 - gaussian) * inverse_square
     f2 = (3.0 * f1 - 2.0 * a * a * gaussian) * inverse_square
     return f0, f1, f2
+
+
+def self_energy(multipoles: Tensor, smearing_width: float) -> Tensor:
+    r"""Energy [N] in eV of each atom's smeared multipoles [N, (max_l+1)²] with themselves.
+
+    The limit of half the energy of a pair at distance 0, with :math:`a = 1/(2\sigma)`:
+    :math:`k\,(a q^2/\sqrt\pi + 2 a^3 d^2/(3\sqrt\pi))`; no boundary conditions change it.
+    """
+    a = 1.0 / (2.0 * smearing_width)
+    square = multipoles.square()
+    energy = a * square[:, 0] + (2.0 * a**3 / 3.0) * square[:, 1:].sum(-1)
+    return (COULOMB_CONSTANT / math.sqrt(math.pi)) * energy

@@ -16,6 +16,7 @@ from sweep.models.electrostatics.field_features import (
     MoleculeFieldFeatures,
     ScalesOfFeatures,
 )
+from sweep.models.electrostatics.molecules import self_energy
 from sweep.models.fixed_point.readouts import DensityEnergy, FieldResponse
 from sweep.models.fixed_point.self_consistency import DensityEquation, pseudo_random
 from sweep.models.fixed_point.settings import FixedPointConfig, FixedPointOptions, ScfOptions
@@ -72,7 +73,8 @@ class FixedPoint(Model):
     def __init__(self, settings: FixedPointConfig, statistics: DataStatistics) -> None:
         super().__init__(settings, statistics)
         self.max_l = settings.atomic_multipoles_max_l
-        width = settings.atomic_multipoles_smearing_width
+        self.self_interaction = settings.include_electrostatic_self_interaction
+        self.smearing_width = width = settings.atomic_multipoles_smearing_width
         self.scales = ScalesOfFeatures(
             tuple(settings.field_feature_widths), settings.field_feature_max_l
         )
@@ -231,6 +233,8 @@ class FixedPoint(Model):
             atomic = atomic + torch.roll(density[:, 1:], 1, dims=-1)  # (y, z, x) -> (x, y, z)
         dipole = equation.total(atomic)
         energy = interactions.energy(density) + (dipole * field).sum(-1)
+        if self.self_interaction:
+            energy = energy + equation.total(self_energy(density, self.smearing_width))
         if self.density_energy is not None:
             energy = energy + equation.total(self.density_energy(node_feats, density, features))
         outputs |= {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sweep.errors import InputError, unknown
-from sweep.models.settings import ChargesConfig, at_least, one_of, positive
+from sweep.models.settings import SourcesConfig, at_least, one_of, positive
 
 __all__ = ["FixedPointConfig", "FixedPointOptions", "ScfOptions", "fixed_point_options"]
 
@@ -18,7 +18,7 @@ MODES = ("direct", "unroll_scf")
 
 
 @dataclass
-class FixedPointConfig(ChargesConfig):
+class FixedPointConfig(SourcesConfig):
     """Settings of the family `fixed_point`; the field part carries the names of MACE_SCF."""
 
     family: str = "fixed_point"
