@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,47 +21,69 @@ from omegaconf.errors import (
 
 import losses
 from sweep.config.foreign import own_name
+from sweep.config.heads import check_heads
 from sweep.config.schema import Config
 from sweep.config.stages import Stage, resolve_stages
 from sweep.config.terms import import_terms
+from sweep.config.tracking import check_tracking
+from sweep.config.trainers import check_settings as check_trainer
+from sweep.config.trainers import trainer_kind
+from sweep.config.weightings import WEIGHTINGS, check_weighting
+from sweep.data.labels import find_label
 from sweep.errors import InputError, unknown
 from sweep.models.families import FAMILIES, check_settings
 from sweep.models.settings import BackboneConfig
-from sweep.quantities import QUANTITIES
+from sweep.quantities import QUANTITIES, exponents_of
 
 __all__ = ["check_config", "model_settings", "omegaconf_message", "stages_of"]
 
-_CHOICES: dict[str, tuple[str | None, ...]] = {
-    "trainer.optimizer": ("adam", "adamw"),
+_OWN_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "trainer.optimizer": ("adam", "adamw", "schedulefree"),
     "trainer.scheduler": ("ReduceLROnPlateau", "ExponentialLR", None),
     "trainer.default_dtype": ("float32", "float64"),
+}
+_CHOICES: dict[str, tuple[str | None, ...]] = {
     "objective.statistic": ("rmse", "mae"),
     "objective.epoch": ("best", "last"),
-    "weighting.name": ("fixed", "gradient_shares", "loss_shares"),
+    "search.stages": ("all", "last"),
+    "weighting.name": WEIGHTINGS,
 }
 
-# key: (smallest, largest, whether the smallest itself is valid)
+# key: (smallest, largest, whether the smallest itself is valid); of keys that there are
 _RANGES: dict[str, tuple[float, float, bool]] = {
     "trainer.batch_size": (1, math.inf, True),
     "trainer.valid_batch_size": (1, math.inf, True),
     "trainer.weight_decay": (0, math.inf, True),
+    "trainer.beta": (0, 0.999999, True),
+    "trainer.beta_two": (0, 0.999999999, True),
     "trainer.ema_decay": (0, 1, False),
     "trainer.clip_grad": (0, math.inf, False),
+    "trainer.clip_median": (1, math.inf, False),
     "trainer.lr_factor": (0, 1, False),
     "trainer.scheduler_patience": (0, math.inf, True),
     "trainer.lr_scheduler_gamma": (0, 1, False),
+    "trainer.patience": (1, math.inf, True),
+    "trainer.eval_interval": (1, math.inf, True),
     "trainer.balance_interval": (0, math.inf, True),
     "trainer.num_threads": (1, math.inf, True),
-    "search.balance_epochs": (0, math.inf, True),
-    "search.balance_prior": (0, 1, True),
+    "trainer.timeout": (0, math.inf, False),
+    "trainer.grace": (0, math.inf, True),
+    "trainer.first_epoch": (0, math.inf, True),
     "search.confirm.top": (0, math.inf, True),
     "search.confirm.seeds": (2, math.inf, True),  # the spread of one is unknown
+    "search.confirm.length": (1, math.inf, True),
     "weighting.interval": (1, math.inf, True),
     "weighting.smoothing": (0, 0.999, True),
     "weighting.ceiling": (1, math.inf, False),
+    "weighting.lr": (0, math.inf, False),
+    "weighting.temperature": (0, math.inf, False),
+    "weighting.mu": (0, math.inf, False),
     "seed": (0, 2**31 - 1, True),
     "split_seed": (0, 2**31 - 1, True),
 }
+
+
+_NAME = re.compile(r"\w+")  # of a quantity that only another program knows
 
 
 def check_config(cfg: DictConfig) -> list[Stage]:
@@ -80,12 +103,15 @@ def check_config(cfg: DictConfig) -> list[Stage]:
     except OmegaConfBaseException as error:
         raise InputError(omegaconf_message(error)) from error
     import_terms(plain["loss_modules"])
+    kind = trainer_kind(plain)
+    missing = {key for key in missing if not (kind.is_program and key == "model")}
     if missing:
         raise InputError(
             f"{', '.join(sorted(missing))}: no value given; set it in the config or on the "
             "command line"
         )
-    for key, choices in _CHOICES.items():
+    own = {} if kind.is_program else _OWN_CHOICES
+    for key, choices in {**own, **_CHOICES}.items():
         value = OmegaConf.select(cfg, key)
         if value not in choices:
             valid = ["null" if choice is None else choice for choice in choices]
@@ -96,15 +122,20 @@ def check_config(cfg: DictConfig) -> list[Stage]:
             bounds = f"{'at least' if closed else 'above'} {low}"
             bounds += "" if math.isinf(high) else f" and at most {high}"
             raise InputError(f"{key}: must be {bounds}; got {value}")
-    settings = model_settings(cfg)
+    check_trainer(plain["trainer"], kind)
+    check_heads(plain["heads"], kind)
+    check_tracking(cfg)
     if Path(cfg.fit_name).name != cfg.fit_name or not cfg.fit_name:
         raise InputError(f"fit_name: must be the name of a file; got '{cfg.fit_name}'")
     _check_device(plain["trainer"]["device"])
-    if plain["trainer"]["enable_cueq"]:
+    settings = None if kind.is_program else model_settings(cfg)
+    if settings is not None and plain["trainer"]["enable_cueq"]:
         _check_cueq(plain["trainer"], settings.correlation)
-    _check_objective(plain["objective"])
-    stages = _stages(plain, settings)
-    _check_shares(plain["weighting"], stages)
+    if not kind.is_program and plain["trainer"]["optimizer"] == "schedulefree":
+        _check_schedulefree(plain["trainer"])
+    _check_objective(plain["objective"], any_quantity=kind.is_program)
+    stages = _stages(plain, settings, own_terms=kind.own_terms)
+    check_weighting(plain["weighting"], plain["trainer"], kind, stages)
     _check_reference(plain["search"]["reference"], stages)
     return stages
 
@@ -117,6 +148,9 @@ def stages_of(cfg: DictConfig) -> list[Stage]:
     """
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     import_terms(plain["loss_modules"])
+    kind = trainer_kind(plain)
+    if kind.is_program:
+        return _stages(plain, None, own_terms=kind.own_terms)
     return _stages(plain, _settings_of(json.dumps(plain["model"], sort_keys=True)))
 
 
@@ -126,8 +160,13 @@ def _settings_of(model: str) -> BackboneConfig:
     return model_settings(OmegaConf.create({"model": json.loads(model)}))
 
 
-def _stages(plain: dict[str, Any], settings: BackboneConfig) -> list[Stage]:
+def _stages(
+    plain: dict[str, Any], settings: BackboneConfig | None, *, own_terms: bool = True
+) -> list[Stage]:
+    """The stages; without the settings of our own models those of another program."""
     schedule = plain["train_schedule"]
+    if settings is None:
+        return resolve_stages(schedule, plain["loss"], own_terms=own_terms)
     return [
         dataclasses.replace(
             stage,
@@ -169,18 +208,42 @@ def omegaconf_message(error: OmegaConfBaseException) -> str:
     if isinstance(error, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
         text = unknown("key", str(error.key), map(str, node), where=key)
         return text + _remedy(key, node)
-    return f"{key}: {(error.msg or str(error)).splitlines()[0]}"
+    message = (error.msg or str(error)).splitlines()[0]
+    if "is not a subclass of StageConfig" in message:
+        key = f"train_schedule.{error.key}"
+        return (
+            f"{key}: a stage that is not there is added whole, as in "
+            f"'+{key}={{name: stage2, start: 100, end: 199, lr: 0.001}}'"
+        )
+    if "is not a ListConfig, list or tuple" in message:
+        return f"{key}: must be a list, in brackets: {key}=[…]"
+    return f"{key}: {message}"
 
 
 def _remedy(key: str, node: DictConfig) -> str:
     """How a key that is not there, but could be, is said here."""
     where, _, name = key.rpartition(".")
     own = own_name(name)
+    if where.startswith("heads.") and where.count(".") == 1 and "unit" in name:
+        return "; units are eV, Å, e and eV/Å³, and data in others are converted beforehand"
     if own is not None and where in ("", "trainer", "model"):
         return f"; it is {own} here"
     if where == "loss" and name in losses.names():
         terms = ",".join(map(str, node))
         return f"; add the term with +loss.{name}.weight=1, or choose: loss=[{terms},{name}]"
+    if where.startswith("train_schedule.") and where.endswith(".loss") and not len(node):
+        return (
+            f"; the stage has the composed loss: loss.{name}.weight=…, or give it one of its own: "
+            f"'{where}={{{name}: 1.0, …}}'"
+        )
+    if where.endswith((".info_keys", ".arrays_keys")):
+        label = find_label(name)
+        right = "arrays_keys" if label is not None and label.per_atom else "info_keys"
+        if label is not None and not where.endswith(right):
+            return f"; it belongs in {right}: '+{where.rpartition('.')[0]}.{right}.{name}=…'"
+        return f"; map a further label with '+{key}=…', a + before it"
+    if where.endswith(".config_type_weights"):
+        return f"; give a further type its weight with '+{key}=…', a + before it"
     if where == "train_schedule" and name.isdigit() and len(node):
         number, end = len(node), OmegaConf.select(node, f"{len(node) - 1}.end")
         if isinstance(end, int):
@@ -195,6 +258,17 @@ def _check_device(device: str) -> None:
     kind, _, number = device.partition(":")
     if kind not in ("cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
         raise InputError(f"trainer.device: must be cpu, cuda or cuda:<n>; got '{device}'")
+
+
+def _check_schedulefree(trainer: dict[str, Any]) -> None:
+    """It is a library of its own, and averages the parameters itself."""
+    where = "trainer.optimizer=schedulefree"
+    if importlib.util.find_spec("schedulefree") is None:
+        raise InputError(f"{where}: not installed: pip install schedulefree")
+    if trainer["ema"]:
+        raise InputError(f"{where}: averages the parameters itself; set trainer.ema=false")
+    if trainer["beta"] == 0:
+        raise InputError(f"{where}: trainer.beta must be above 0; got 0")
 
 
 def _check_cueq(trainer: dict[str, Any], correlation: int) -> None:
@@ -213,12 +287,16 @@ def _check_cueq(trainer: dict[str, Any], correlation: int) -> None:
         raise InputError(f"{where}: needs model.correlation 2 or 3; got {correlation}")
 
 
-def _check_objective(objective: dict[str, Any]) -> None:
+def _check_objective(objective: dict[str, Any], *, any_quantity: bool) -> None:
     for key, more in (("metrics", ()), ("minimize", ("score",))):
         names = objective[key]
+        if key == "metrics":
+            names = list(exponents_of(names))
         if not names:
             raise InputError(f"objective.{key}: empty; it needs at least one quantity")
         for name in names:
+            if any_quantity and _NAME.fullmatch(name):
+                continue
             if name not in (*QUANTITIES, *more):
                 raise InputError(
                     unknown("quantity", name, (*QUANTITIES, *more), where=f"objective.{key}")
@@ -230,22 +308,6 @@ def _check_objective(objective: dict[str, Any]) -> None:
             raise InputError(
                 f"objective.constraints.{name}: must be above 0, a multiple of the default's "
                 f"error; got {factor}"
-            )
-
-
-def _check_shares(weighting: dict[str, Any], stages: list[Stage]) -> None:
-    for name, share in weighting["shares"].items():
-        where = f"weighting.shares.{name}"
-        if name not in losses.names():
-            raise InputError(unknown("loss term", name, losses.names(), where=where))
-        if not (math.isfinite(share) and share >= 0):
-            raise InputError(f"{where}: must be finite and not negative; got {share}")
-    for stage in stages if weighting["name"] != "fixed" else ():
-        on = [name for name, weight in stage.weights.items() if weight > 0]
-        if not any(weighting["shares"].get(name, 1.0) for name in on):
-            raise InputError(
-                f"weighting.shares: all terms of stage {stage.index} ({stage.name}) have the share "
-                f"0: {', '.join(on)}"
             )
 
 

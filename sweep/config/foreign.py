@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from typing import Any
 
 from sweep.config.schema import HeadConfig, TrainerConfig
 from sweep.models.settings import BackboneConfig
 
-__all__ = ["own_name"]
+__all__ = ["own_name", "run_names"]
 
 _EPOCHS = "train_schedule.0.end=99 (the last epoch of a stage, counted from 0)"
 _STAGES = "a second stage: schedule=two_stages"
@@ -34,6 +36,7 @@ _OWN = {
     "forces_key": "heads.default.arrays_keys.forces with data=extxyz",
     "stress_key": "heads.default.info_keys.stress with data=extxyz",
     "dipole_key": "heads.default.info_keys.dipole with data=extxyz",
+    "hidden_irreps": "model.num_channels and model.max_L (64 and 1 are 64x0e + 64x1o)",
     "charges_key": "heads.default.arrays_keys.atomic_multipoles with data=extxyz",
 }
 
@@ -53,3 +56,14 @@ def own_name(name: str) -> str | None:
     if name in {field.name for field in fields(BackboneConfig)}:
         return f"model.{name}"
     return None
+
+
+def run_names(name: object, otherwise: str) -> dict[str, Any]:
+    """The name of a run in another program as the names of our log and study.
+
+    Args:
+        name: The name; signs that a folder should not have become ``_``.
+        otherwise: What is taken if nothing of it is left.
+    """
+    own = re.sub(r"[^\w.+-]", "_", str(name)).lstrip(".") or otherwise
+    return {"fit_name": own, "hydra": {"sweeper": {"study_name": own}}}

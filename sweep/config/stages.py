@@ -31,6 +31,7 @@ class Stage:
         lr: Learning rate.
         loss: For every term its ``weight`` and options.
         options: Keyword arguments of the model's call in this stage, checked by its family.
+        shares: Shares of its own, by term, in place of those of ``weighting``; None for none.
     """
 
     index: int
@@ -40,6 +41,7 @@ class Stage:
     lr: float
     loss: dict[str, dict[str, Any]]
     options: dict[str, Any] = field(default_factory=dict)
+    shares: dict[str, float] | None = None
 
     @property
     def weights(self) -> dict[str, float]:
@@ -47,12 +49,16 @@ class Stage:
         return {name: term["weight"] for name, term in self.loss.items()}
 
 
-def resolve_stages(schedule: Mapping[str, Any], loss: Mapping[str, Any]) -> list[Stage]:
+def resolve_stages(
+    schedule: Mapping[str, Any], loss: Mapping[str, Any], *, own_terms: bool = True
+) -> list[Stage]:
     """Check all stages at once and give each its loss.
 
     Args:
         schedule: ``train_schedule`` of the configuration, keys "0", "1", …
         loss: The composed ``loss``, taken by stages that have none.
+        own_terms: Whether the terms are ours; those of another program can have any name and
+            options.
 
     Raises:
         InputError: naming the key, what it is and what is valid.
@@ -77,8 +83,18 @@ def resolve_stages(schedule: Mapping[str, Any], loss: Mapping[str, Any]) -> list
             )
         lr = _positive(f"{key}.lr", entry["lr"])
         own = entry["loss"] is not None
-        terms = _resolve_loss(f"{key}.loss" if own else "loss", entry["loss"] if own else loss)
-        stages.append(Stage(index, entry["name"], entry["start"], entry["end"], lr, terms))
+        terms = _resolve_loss(
+            f"{key}.loss" if own else "loss", entry["loss"] if own else loss, own_terms
+        )
+        shares = entry.get("shares")
+        if not (shares is None or isinstance(shares, Mapping)):
+            raise InputError(
+                f"{key}.shares: must map terms to shares, as in {{forces: 2.0}}; got {shares!r}"
+            )
+        own_shares = None if shares is None else dict(shares)
+        stages.append(
+            Stage(index, entry["name"], entry["start"], entry["end"], lr, terms, {}, own_shares)
+        )
         next_start = entry["end"] + 1
     return stages
 
@@ -89,10 +105,12 @@ def _positive(key: str, value: float) -> float:
     return float(value)
 
 
-def _resolve_loss(key: str, loss: Any) -> dict[str, dict[str, Any]]:
+def _resolve_loss(key: str, loss: Any, own_terms: bool) -> dict[str, dict[str, Any]]:
     if not isinstance(loss, Mapping):
         raise InputError(f"{key}: must map terms to weights, as in {{forces: 100.0}}; got {loss!r}")
-    terms = {name: _resolve_term(f"{key}.{name}", name, block) for name, block in loss.items()}
+    terms = {
+        name: _resolve_term(f"{key}.{name}", name, block, own_terms) for name, block in loss.items()
+    }
     if not any(term["weight"] > 0 for term in terms.values()):
         raise InputError(
             f"{key}: no term has a weight above 0; choose terms with loss=[energy_per_atom,forces]"
@@ -100,11 +118,10 @@ def _resolve_loss(key: str, loss: Any) -> dict[str, dict[str, Any]]:
     return terms
 
 
-def _resolve_term(key: str, name: str, block: Any) -> dict[str, Any]:
+def _resolve_term(key: str, name: str, block: Any, own_terms: bool) -> dict[str, Any]:
     """A term's weight and options; a bare number is the weight, as in MACE_SCF."""
-    if name not in losses.names():
+    if own_terms and name not in losses.names():
         raise InputError(unknown("loss term", name, losses.names(), where=key))
-    term = losses.get(name)
     options = dict(block) if isinstance(block, Mapping) else {"weight": block}
     if "weight" not in options:
         raise InputError(f"{key}: has no weight; write {{weight: 1.0}} with its options")
@@ -113,6 +130,9 @@ def _resolve_term(key: str, name: str, block: Any) -> dict[str, Any]:
         raise InputError(f"{key}.weight: must be a number; got {weight!r}")
     if not (math.isfinite(weight) and weight >= 0):
         raise InputError(f"{key}.weight: must be finite and not negative; got {weight}")
+    if not own_terms:
+        return {"weight": float(weight), **options}
+    term = losses.get(name)
     for option, value in options.items():
         if option not in term.options:
             valid = ("weight", *term.options)

@@ -15,7 +15,7 @@ def options(group):
     return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
 
 
-GROUPS = ["data", "model", "objective", "schedule", "search", "trainer", "weighting"]
+GROUPS = ["data", "model", "objective", "schedule", "search", "tracking", "trainer", "weighting"]
 CHOICES = [(group, option) for group in GROUPS for option in options(group)]
 # A self-consistent model needs to be told in every stage how to find its density; others must not.
 GO_TOGETHER = {
@@ -28,7 +28,7 @@ GO_TOGETHER = {
 def test_the_tests_below_see_every_group():
     folders = {path.parent.relative_to(CONF_DIR).as_posix() for path in CONF_DIR.rglob("*.yaml")}
     hydra = {"hydra/help", "hydra/launcher", "hydra/sweeper/pruner", "hydra/sweeper/sampler"}
-    assert folders == {".", "experiment", "loss", *GROUPS, *hydra}
+    assert folders == {".", "experiment", "loss", "recipe", *GROUPS, *hydra}  # test_recipes.py
 
 
 def test_the_defaults_are_valid(load_config):
@@ -60,6 +60,16 @@ def test_every_option_is_valid(load_config, group, option):
         with pytest.raises(InputError, match=r"^heads\.default\.train_file: no value given"):
             check_config(cfg)
         cfg.heads.default.train_file = "mine.xyz"
+    if option in (needed := {"command": ["command"], "mace_scf": ["config", "python", "script"]}):
+        keys = [f"trainer.{key}" for key in needed[option]]
+        with pytest.raises(InputError, match=f"^{', '.join(keys)}: no value given"):
+            check_config(cfg)
+        values = [f"{key}=x" for key in keys]
+        cfg = load_config(f"{group}={option}", *values, "+loss.forces=1.0")
+    if (group, option) == ("trainer", "mace_run_train"):  # its flags bring the loss
+        with pytest.raises(InputError, match=r"^loss: no term"):
+            check_config(cfg)
+        cfg = load_config(f"{group}={option}", "loss=[forces]")
     assert check_config(cfg)
 
 
