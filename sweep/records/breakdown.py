@@ -17,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from losses.balance import shares_of
 from sweep.errors import DamagedRecordError
 from sweep.records.tables import damaged
 
-__all__ = ["Evolution", "StageEnd", "evolution", "stage_ends"]
+__all__ = ["EpochTerms", "Evolution", "StageEnd", "epochs_from", "evolution", "stage_ends"]
 
 _FINE_EPOCHS = 20  # a run of fewer epochs is resolved within its epochs
 _FINE_BINS = 60  # so that it has about this many points
@@ -46,6 +47,21 @@ class StageEnd:
 
 
 @dataclass(frozen=True)
+class EpochTerms:
+    """The terms of one epoch.
+
+    Attributes:
+        shares: Mean weighted value of each term over the mean total; empty if no value is known.
+        weights: Weight of each term at the end of the epoch.
+        lr: Learning rate at the end of the epoch; None if it is not known.
+    """
+
+    shares: dict[str, float]
+    weights: dict[str, float]
+    lr: float | None
+
+
+@dataclass(frozen=True)
 class Evolution:
     """The terms of one run over its training, averaged over bins of steps.
 
@@ -54,12 +70,14 @@ class Evolution:
         step: Mean step of each bin, shape [n_bins].
         stage: Stage of each bin, shape [n_bins].
         weighted: Mean weighted value of each term, shape [n_bins]; NaN where a stage lacks it.
+        weights: Mean of the weights that acted, shape [n_bins].
     """
 
     epoch: np.ndarray
     step: np.ndarray
     stage: np.ndarray
     weighted: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
 
     @property
     def shares(self) -> dict[str, np.ndarray]:
@@ -100,6 +118,31 @@ def stage_ends(path: Path) -> list[StageEnd]:
         return ends
 
 
+def epochs_from(path: Path, first: int) -> dict[int, EpochTerms]:
+    """The terms of the recorded epochs, in order; of the file only those are read.
+
+    Args:
+        path: ``breakdown.parquet``.
+        first: First epoch that is wanted.
+
+    Raises:
+        DamagedRecordError: if the file cannot be read or is not such a table.
+    """
+    with _Reader(path) as reader:
+        epoch = reader.whole("epoch")
+        rows = np.flatnonzero(epoch >= first)
+        if not len(rows):
+            return {}
+        columns = [f"{kind}.{name}" for kind in ("raw", "weight") for name in reader.terms]
+        table = reader.rows(columns + ["lr"] * ("lr" in reader.columns), rows)
+        starts = _starts(epoch[rows])
+        pieces = itertools.pairwise([*starts, len(rows)])
+        return {
+            int(epoch[rows[begin]]): _epoch_terms(reader.terms, table.slice(begin, end - begin))
+            for begin, end in pieces
+        }
+
+
 def evolution(path: Path, *, max_bins: int = 300) -> Evolution | None:
     """The history of a run in at most about ``max_bins`` points, None if it has no rows yet.
 
@@ -124,7 +167,8 @@ def evolution(path: Path, *, max_bins: int = 300) -> Evolution | None:
             name: mean(reader.whole(f"raw.{name}") * reader.whole(f"weight.{name}"))
             for name in reader.terms
         }
-        return Evolution(mean(position), mean(step), stage[starts].astype(int), weighted)
+        weights = {name: mean(reader.whole(f"weight.{name}")) for name in reader.terms}
+        return Evolution(mean(position), mean(step), stage[starts].astype(int), weighted, weights)
 
 
 def _bins(epoch: np.ndarray, stage: np.ndarray, max_bins: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,6 +207,20 @@ def _stage_end(names: list[str], table: pa.Table, stage: int, epoch: int) -> Sta
         raw[name] = float(numbers.mean())
         weighted[name] = float((numbers * weight.to_numpy()).mean())
     return StageEnd(stage, epoch, weights, raw, weighted)
+
+
+def _epoch_terms(names: list[str], table: pa.Table) -> EpochTerms:
+    weights, weighted = {}, {}
+    for name in names:
+        weight = table[f"weight.{name}"].drop_null()
+        if not len(weight):  # a term of another stage
+            continue
+        weights[name] = float(weight[-1].as_py())
+        values = table[f"raw.{name}"].to_numpy() * table[f"weight.{name}"].to_numpy()
+        known = values[~np.isnan(values.astype(float))]  # a program may tell some steps only
+        weighted[name] = float(known.mean()) if len(known) else 0.0
+    lr = table["lr"].drop_null() if "lr" in table.column_names else []
+    return EpochTerms(shares_of(weighted), weights, float(lr[-1].as_py()) if len(lr) else None)
 
 
 class _Reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from datetime import datetime
@@ -51,11 +52,12 @@ def breakdown_line(when: float, names: Sequence[str], weighted: Sequence[float])
 
 
 def epoch_line(
-    when: float, epoch: int, loss: float, errors: Sequence[tuple[str, float, str]]
+    when: float, epoch: int, loss: float | None, errors: Sequence[tuple[str, float, str]]
 ) -> str:
-    """The line of one evaluation; ``errors`` are (name, value, unit)."""
+    """The line of one evaluation; ``errors`` are (name, value, unit), a loss may not be known."""
     parts = "".join(f", RMSE_{name}={value:8.2f} {unit}" for name, value, unit in errors)
-    return f"{_time(when)} INFO: Epoch {epoch}: loss={loss:8.4f}{parts}"
+    shown = math.nan if loss is None else loss
+    return f"{_time(when)} INFO: Epoch {epoch}: loss={shown:8.4f}{parts}"
 
 
 def _time(when: float) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from sweep.errors import DamagedRecordError
-from sweep.quantities import QUANTITIES
+from sweep.quantities import QUANTITIES, quantity
 from sweep.records.debug_log import DebugLog, breakdown_line, epoch_line
-from sweep.records.tables import Table
+from sweep.records.tables import Table, geometric_means
 
 __all__ = ["EpochTables"]
 
@@ -30,6 +30,8 @@ class EpochTables:
         last_epoch: Last epoch of the checkpoint, -1 if there is none.
         log_size: Size of the debug log at the checkpoint.
         n_steps: Optimiser steps at the checkpoint.
+        n_evaluations: Validations at the checkpoint; None for one in every epoch.
+        multipoles_max_l: Largest l of the multipoles, for their unit in the log.
 
     Raises:
         DamagedRecordError: if a file is damaged, or a row that belongs to the checkpoint is gone.
@@ -43,6 +45,8 @@ class EpochTables:
         last_epoch: int = -1,
         log_size: int = 0,
         n_steps: int = 0,
+        n_evaluations: int | None = None,
+        multipoles_max_l: int | None = None,
     ) -> None:
         self.folder = folder
         self._breakdown = Table(folder / "breakdown.parquet", last_epoch=last_epoch)
@@ -52,9 +56,14 @@ class EpochTables:
         self._balance = Table(folder / "balance.parquet", last_epoch=last_epoch)
         self._log = DebugLog(folder / "logs" / f"{fit_name}_debug.log", size=log_size)
         self._lines: list[str] = []
+        self._quantities = {name: quantity(name, multipoles_max_l) for name in QUANTITIES}
         for table, there, written in (
             ("breakdown", len(self._breakdown), n_steps),
-            ("metrics", len(self._metrics), last_epoch + 1),
+            (
+                "metrics",
+                len(self._metrics),
+                last_epoch + 1 if n_evaluations is None else n_evaluations,
+            ),
         ):
             if there != written:
                 raise DamagedRecordError(
@@ -67,12 +76,12 @@ class EpochTables:
         first_step: int,
         epoch: int,
         stage: int,
-        lr: float,
+        lr: float | np.ndarray | None,
         times: Sequence[float],
         raw: np.ndarray,
         weights: Mapping[str, float] | Mapping[str, np.ndarray],
         total: np.ndarray,
-        grad_norm: np.ndarray,
+        grad_norm: np.ndarray | None,
     ) -> None:
         """Add the optimiser steps of one epoch.
 
@@ -80,26 +89,29 @@ class EpochTables:
             first_step: Number of the first of these steps since the start of the trial.
             epoch: Their epoch.
             stage: Index of their stage.
-            lr: Their learning rate.
+            lr: Their learning rate; None if it is not known, which leaves the column out.
             times: Wall-clock time of each, in seconds since 1970.
             raw: Unweighted term values, shape [n_steps, n_terms], in the order of ``weights``.
             weights: Weight of each term: one, or one for each step, shape [n_steps].
             total: Total loss, shape [n_steps].
-            grad_norm: Norm of the gradient before clipping, shape [n_steps].
+            grad_norm: Norm of the gradient before clipping, shape [n_steps]; None as for ``lr``.
         """
         n_steps = len(total)
         columns: dict[str, Any] = {
             "step": np.arange(first_step, first_step + n_steps),
             "epoch": np.full(n_steps, epoch),
             "stage": np.full(n_steps, stage),
-            "lr": np.full(n_steps, lr),
+            "lr": None if lr is None else np.broadcast_to(lr, n_steps),
             "total": total,
             "grad_norm": grad_norm,
         }
+        columns = {name: values for name, values in columns.items() if values is not None}
         columns |= {f"raw.{name}": raw[:, i] for i, name in enumerate(weights)}
         acting = {name: np.broadcast_to(w, n_steps).astype(float) for name, w in weights.items()}
         columns |= {f"weight.{name}": weight for name, weight in acting.items()}
         self._breakdown.append(columns)
+        if not acting:  # who trains tells only the total
+            return
         active = [i for i, weight in enumerate(acting.values()) if (weight > 0).any()]
         names = [list(acting)[i] for i in active]
         weighted = raw * np.stack(list(acting.values()), axis=1)
@@ -113,12 +125,45 @@ class EpochTables:
         row: dict[str, Any] = {"step": [step], "epoch": [epoch], "stage": [stage], "split": [split]}
         self._metrics.append(row | {name: [value] for name, value in metrics.items()})
         errors = [
-            (name, metrics[f"rmse_{name}"] * quantity.display_factor, quantity.display_unit)
-            for name, quantity in QUANTITIES.items()
+            (name, metrics[f"rmse_{name}"] * found.display_factor, found.display_unit)
+            for name, found in self._quantities.items()
             if f"rmse_{name}" in metrics
         ]
         if split == "valid":
-            self._lines.append(epoch_line(time.time(), epoch, metrics["loss"], errors))
+            self._lines.append(epoch_line(time.time(), epoch, metrics.get("loss"), errors))
+
+    def add_gradients(
+        self,
+        terms: Sequence[str],
+        *,
+        step: int,
+        epoch: int,
+        stage: int,
+        raw: np.ndarray,
+        weighted: np.ndarray,
+        cosine: np.ndarray,
+    ) -> None:
+        """Add one measurement of the terms' gradients, one row per term.
+
+        Args:
+            terms: Their names.
+            step: Number of optimiser steps before it.
+            epoch: Its epoch.
+            stage: Index of its stage.
+            raw: Norm of the gradient of each raw value, shape [n_terms].
+            weighted: The same of each weighted value.
+            cosine: Cosines between the gradients of each two terms, shape [n_terms, n_terms].
+        """
+        n_terms = len(terms)
+        columns: dict[str, Any] = {
+            "step": np.full(n_terms, step),
+            "epoch": np.full(n_terms, epoch),
+            "stage": np.full(n_terms, stage),
+            "term": list(terms),
+            "raw_norm": raw,
+            "weighted_norm": weighted,
+        }
+        self.add_balance(columns | {f"cosine.{t}": cosine[:, i] for i, t in enumerate(terms)})
 
     def add_balance(self, columns: Mapping[str, Any]) -> None:
         """Add one measurement of the terms' gradients, one row per term."""
@@ -129,12 +174,7 @@ class EpochTables:
 
         Of a term that was on in a part of it only, over that part.
         """
-        acted = self._breakdown.columns("weight.", (start, end))
-        on = {name: weights[weights > 0] for name, weights in acted.items() if len(weights)}
-        return {
-            name: float(np.exp(np.log(weights).mean())) if len(weights) else 0.0
-            for name, weights in on.items()
-        }
+        return geometric_means(self._breakdown.columns("weight.", (start, end)))
 
     def write(self, check: Callable[[], None] = lambda: None) -> int:
         """Write what was added; returns the size of the debug log, for the checkpoint.

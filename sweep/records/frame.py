@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sweep.quantities import QUANTITIES
+from sweep.quantities import QUANTITIES, quantity
 
 if TYPE_CHECKING:
     from sweep.records.study import Study
     from sweep.records.trial import Trial
 
-__all__ = ["SPLITS", "last_evaluation", "study_html", "trial_frame"]
+__all__ = ["SPLITS", "last_evaluation", "multipoles_max_l", "study_html", "trial_frame"]
 
 SPLITS = ("valid", "test")
 _SHOWN = ("role", "state", "rank", "score")
@@ -26,19 +27,22 @@ def trial_frame(study: Study) -> pd.DataFrame:
     Returns:
         Indexed by ``number``. Columns:
 
-        * ``role``: ``default``, ``balanced``, ``best`` (of several objectives ``knee``) or several
-          of them; ``state``; ``reason``: why it failed or is not ranked; ``rank``: from 1, of the
-          complete trials that keep the constraints and repeat no other's weights.
+        * ``role``: ``default``, ``balanced``, ``static``, ``best`` (or ``knee``), the name of a
+          recipe, or several of them; ``state``; ``reason``: why it failed or is not ranked;
+          ``rank``: from 1, of the complete trials that keep the constraints and repeat no
+          other's weights.
         * ``score``: what the study judges by; ``valid.score``, ``test.score``, and
           ``valid.<quantity>``, ``test.<quantity>``: the errors (RMSE or MAE, as the objective
           says) in the units of :data:`sweep.quantities.QUANTITIES`: eV per atom for the energy,
-          eV/Å, eV/Å³, e, e·Å, V. Of a trial at work they are those of its last evaluation.
+          eV/Å, eV/Å³, e·Å^l (e for charges only), e·Å, V. Of a trial at work they are those of its
+          last evaluation.
         * ``param.<key>``: the searched keys; ``weight.<term>`` in the last stage; ``share.<term>``:
           weighted value over total loss in the last epoch, from 0 to 1.
         * ``clipped``: share of the steps in the epoch of the score whose gradient was longer than
           ``trainer.clip_grad``.
         * ``effective_terms``, ``n_terms``, ``dominant``, ``dominant_share``, ``starved``: the
           balance in the last epoch.
+        * ``note``, ``tags``: what ``loss-sweep note`` wrote.
         * ``epochs`` (trained), ``planned_epochs``, ``seconds`` (of training), ``folder``.
 
         A column that no trial has is left out. ``attrs["units"]`` holds the unit of every column
@@ -51,14 +55,20 @@ def trial_frame(study: Study) -> pd.DataFrame:
     frame = pd.DataFrame(rows).set_index("number")
     frame = frame.drop(columns=[name for name in frame if frame[name].isna().all()
                                 and name not in _SHOWN])  # fmt: skip
-    frame.attrs["units"] = {name: unit for name in map(str, frame) if (unit := _unit(name))}
+    max_l = multipoles_max_l(study)
+    frame.attrs["units"] = {name: unit for name in map(str, frame) if (unit := _unit(name, max_l))}
     return frame
 
 
-def _unit(column: str) -> str:
+def multipoles_max_l(trials: Iterable[Trial]) -> int | None:
+    """Largest l of the multipoles of some trials; None where none of them tells."""
+    return max((t.multipoles_max_l for t in trials if t.multipoles_max_l is not None), default=None)
+
+
+def _unit(column: str, max_l: int | None) -> str:
     split, _, key = column.partition(".")
     if split in SPLITS and key in QUANTITIES:
-        return QUANTITIES[key].unit
+        return quantity(key, max_l).unit
     return "s" if column == "seconds" else ""
 
 
@@ -67,14 +77,14 @@ def _row(study: Study, trial: Trial, rank: int | None) -> dict[str, Any]:
     words = (trial.reason, study.why_unranked(trial), trial.damage)
     row: dict[str, Any] = {
         "number": trial.number,
-        "role": ", ".join(r for r, t in study.references.items() if t.folder == trial.folder),
+        "role": study.roles_of(trial),
         "state": str(trial.state),
         "reason": "; ".join(word for word in words if word),
         "rank": rank,
         "score": trial.score,
     }
     for split in SPLITS:
-        for key in ("score", *QUANTITIES):
+        for key in ("score", *trial.quantities):
             name = key if key == "score" else f"{trial.statistic}_{key}"
             value = results.get(split, {}).get(name)
             if value is not None and math.isfinite(value):
@@ -84,6 +94,13 @@ def _row(study: Study, trial: Trial, rank: int | None) -> dict[str, Any]:
     row |= {f"param.{key}": value for key, value in trial.params.items()}
     if trial.stages:
         row |= {f"weight.{name}": value for name, value in trial.weights.items()}
+    for kind in ("config_type", "element", "size"):
+        split = "test" if trial.errors_by(kind, "test") else "valid"
+        row |= {
+            f"{kind}.{name}.{key}": value
+            for name, (_, errors) in trial.errors_by(kind, split).items()
+            for key, value in errors.items()
+        }
     clipped = results.get("valid", {}).get("clipped")
     if clipped is not None:
         row["clipped"] = clipped
@@ -97,6 +114,8 @@ def _row(study: Study, trial: Trial, rank: int | None) -> dict[str, Any]:
             "dominant_share": balance.shares[balance.dominant],
             "starved": ", ".join(balance.starved),
         }
+    if trial.note:
+        row |= {"note": trial.note.text, "tags": ", ".join(trial.note.tags)}
     return row | {
         "epochs": epochs,
         "planned_epochs": trial.planned_epochs,

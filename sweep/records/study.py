@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.errors import DamagedRecordError, InputError
-from sweep.numbers import number
-from sweep.quantities import QUANTITIES
+from sweep.numbers import above
+from sweep.quantities import quantity
 from sweep.records.feasibility import broken, feasible
 from sweep.records.front import Front, front_of
-from sweep.records.judging import Judgement, judged
+from sweep.records.judging import Judgement, by_objective, judged
 from sweep.records.objective import Objective
 from sweep.records.state import State
 from sweep.records.study_record import Dimension, StudyRecord
@@ -77,7 +77,14 @@ class Study:
             record = StudyRecord.read(folder)
         except DamagedRecordError as error:
             record, unreadable[folder / "study.json"] = None, str(error)
+        if record is not None:  # those from before the study went on under another objective
+            trials = [by_objective(trial, record.objective) for trial in trials]
         return cls(name or folder.resolve().name, folder, tuple(trials), record, unreadable)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n} {state.lower()}" for state, n in sorted(self.states.items()))
+        best = "" if self.best is None else f", {self.best_role} trial {self.best.number}"
+        return f"<Study {self.name}: {len(self)} trials ({counts or 'none'}){best}, {self.folder}>"
 
     def __iter__(self) -> Iterator[Trial]:
         return iter(self.all)
@@ -132,8 +139,13 @@ class Study:
 
     @cached_property
     def balanced(self) -> Trial | None:
-        """The complete trial whose weights were balanced by gradients."""
+        """The complete trial whose weights followed the gradients of the terms."""
         return self._of_role("balanced")
+
+    @cached_property
+    def static(self) -> Trial | None:
+        """The complete trial with the static weights that :attr:`balanced` ended with."""
+        return self._of_role("static")
 
     @cached_property
     def best(self) -> Trial | None:
@@ -185,9 +197,22 @@ class Study:
 
     @property
     def references(self) -> dict[str, Trial]:
-        """``default``, ``balanced`` and ``best`` (or ``knee``), where there is such a trial."""
-        found = {"default": self.default, "balanced": self.balanced, self.best_role: self.best}
+        """``default``, ``balanced``, ``static``, ``best`` (or ``knee``), where there are such."""
+        found = {"default": self.default, "balanced": self.balanced, "static": self.static,
+                 self.best_role: self.best}  # fmt: skip
         return {role: trial for role, trial in found.items() if trial is not None}
+
+    @cached_property
+    def recipes(self) -> dict[str, Trial]:
+        """The complete trials that trained published weights, by the name of the recipe."""
+        own = (None, "default", "balanced", "static")
+        found = {t.role: t for t in self.complete if self.is_search and t.role not in own}
+        return {role: trial for role, trial in found.items() if role is not None}
+
+    def roles_of(self, trial: Trial) -> str:
+        """What a trial is called: ``default``, ``balanced, best`` or the name of a recipe."""
+        named = {**self.recipes, **self.references}
+        return ", ".join(role for role, one in named.items() if one.folder == trial.folder)
 
     def why_unranked(self, trial: Trial) -> str | None:
         """Why a complete trial is not ranked; None if it is, or is not complete."""
@@ -199,8 +224,8 @@ class Study:
             return None
         allowed = trial.objective.constraints
         return "; ".join(
-            f"{QUANTITIES[name].title} {number(value + allowed[name])} times the default's, "
-            f"at most {allowed[name]:g} allowed"
+            f"{quantity(name).title} {above(value + allowed[name], allowed[name])} times the "
+            f"default's, at most {allowed[name]:g} allowed"
             for name, value in broken(trial, self.default).items()
         ) or None  # fmt: skip
 
@@ -212,10 +237,18 @@ class Study:
         return front_of([t for t in self.feasible if t.same_as is None], self.objective.minimize)
 
     def judged(
-        self, metrics: Sequence[str] | None = None, limits: Mapping[str, float] | None = None
+        self,
+        metrics: Sequence[str] | Mapping[str, float] | None = None,
+        limits: Mapping[str, float] | None = None,
     ) -> Study:
         """The same trials by other metrics or limits: see :func:`sweep.records.judging.judged`."""
         return judged(self, metrics, limits)
+
+    def judge(self, trial: Trial) -> Trial:
+        """A training beside the trials, such as one with another seed, judged as they are."""
+        if self.record is not None and (self.judgement is None or self.judgement.metrics is None):
+            trial = by_objective(trial, self.record.objective)
+        return trial if self.judgement is None else self.judgement.apply(trial)
 
     # Tables
 

@@ -22,7 +22,8 @@ from sweep.files import replacing
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BALANCE", "BREAKDOWN", "METRICS", "Table", "damaged", "last_epoch", "read_table"]
+__all__ = ["BALANCE", "BREAKDOWN", "METRICS", "Table", "damaged", "geometric_means", "last_epoch",
+           "read_table"]  # fmt: skip
 
 # The tables of a trial; their columns are described by the methods of :class:`Trial`.
 BREAKDOWN = "breakdown.parquet"
@@ -115,6 +116,19 @@ class Table:
                 pq.write_table(
                     self._data, temporary, row_group_size=_GROUP_ROWS, use_dictionary=repeating
                 )
+
+
+def geometric_means(columns: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Geometric mean of the values above 0 of every column; 0 where there is none.
+
+    Args:
+        columns: Such as the weights that acted, which are 0 while a term is off.
+    """
+    on = {name: values[values > 0] for name, values in columns.items() if len(values)}
+    return {
+        name: float(np.exp(np.log(values).mean())) if len(values) else 0.0
+        for name, values in on.items()
+    }
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:

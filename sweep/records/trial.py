@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.errors import DamagedRecordError
 from sweep.quantities import QUANTITIES
 from sweep.records.balance import Balance, stage_balances
+from sweep.records.notes import Note, read_note
 from sweep.records.objective import Objective
 from sweep.records.state import State
 from sweep.records.tables import BALANCE, BREAKDOWN, METRICS, read_table
@@ -36,6 +37,7 @@ class StageRecord:
         start: First epoch.
         end: Last epoch, included.
         lr: Learning rate at its beginning.
+        shares: Shares of its own, where the weights follow the training.
     """
 
     loss: Loss
@@ -43,6 +45,7 @@ class StageRecord:
     start: int | None = None
     end: int | None = None
     lr: float | None = None
+    shares: Mapping[str, float] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As ``trial.json`` holds it."""
@@ -62,7 +65,8 @@ class Trial:
         score: What the study judges it by; None if it has none yet.
         epoch: The epoch that the score is from.
         epochs_trained: Number of epochs that were trained.
-        role: ``default`` or ``balanced`` for the trials that every study has.
+        role: ``default``, ``balanced`` or ``static`` for the trials that every study has; the name
+            of the recipe for published weights.
         reason: Why it failed.
         same_as: Number of the trial with the same weights whose result it took over.
         params: The searched keys and their values.
@@ -113,6 +117,11 @@ class Trial:
             details=content,
         )  # fmt: skip
 
+    def __repr__(self) -> str:
+        score = "no score" if self.score is None else f"score {self.score:.6g}"
+        words = [str(self.number), self.role, self.state.lower(), score, str(self.folder)]
+        return f"<Trial {', '.join(word for word in words if word)}>"
+
     # What it gave
 
     @property
@@ -125,6 +134,16 @@ class Trial:
         """``rmse`` or ``mae``: what its errors are."""
         return "rmse" if self.objective is None else self.objective.statistic
 
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Names of the quantities that it may have errors of.
+
+        Ours, and those of its objective that only the program which trained it knows.
+        """
+        by = self.objective
+        judged = () if by is None else (*by.metrics, *by.minimize)
+        return tuple(dict.fromkeys((*QUANTITIES, *(name for name in judged if name != "score"))))
+
     def errors(self, split: str = "valid") -> dict[str, float]:
         """Error of every measured quantity in its unit, by the objective's statistic.
 
@@ -132,8 +151,31 @@ class Trial:
             split: ``valid`` or ``test``.
         """
         results = self.results.get(split, {})
-        found = {name: results.get(f"{self.statistic}_{name}") for name in QUANTITIES}
+        found = {name: results.get(f"{self.statistic}_{name}") for name in self.quantities}
         return {name: value for name, value in found.items() if value is not None}
+
+    def errors_by(
+        self, kind: str = "config_type", split: str = "test", *, statistic: str | None = None
+    ) -> dict[str, tuple[int, dict[str, float]]]:
+        """For every kind its number of configurations or atoms, and errors as :meth:`errors`.
+
+        Empty where there is one kind only, and for trials that did not measure it.
+
+        Args:
+            kind: ``config_type``, ``element`` or ``size``.
+            split: ``valid`` or ``test``.
+            statistic: ``share`` for the parts of the sum of squared errors that each element or
+                size holds; None: as the objective has it.
+        """
+        recorded = (self.details.get(f"{kind}s") or {}).get(split, {})
+        found = {}
+        for name, results in recorded.items():
+            errors = {
+                key: results.get(f"{statistic or self.statistic}_{key}") for key in QUANTITIES
+            }
+            known = {key: value for key, value in errors.items() if value is not None}
+            found[name] = (int(results.get("n") or 0), known)
+        return found
 
     def score_on(self, split: str) -> float | None:
         """The score on ``valid`` or ``test``; None if it was not measured."""
@@ -148,11 +190,17 @@ class Trial:
         found = recorded if isinstance(recorded, Mapping) else {}
         return {
             name: float(value)
-            for name in QUANTITIES
+            for name in self.quantities
             if isinstance(value := found.get(name), int | float) and 0 < value < math.inf
         }
 
     # What it was trained with
+
+    @property
+    def multipoles_max_l(self) -> int | None:
+        """Largest l of its model's multipoles, 0 for charges only; None where not recorded."""
+        found = self.details.get("multipoles_max_l")
+        return found if isinstance(found, int) else None
 
     @property
     def loss(self) -> dict[str, dict[str, Any]]:
@@ -179,6 +227,13 @@ class Trial:
         """Number of epochs of the whole training; None if its file does not tell."""
         end = self.stages[-1].end if self.stages else None
         return end + 1 if type(end) is int else None
+
+    @property
+    def prefix_epochs(self) -> int:
+        """How many of its first epochs were trained in another trial, from whose end it started."""
+        prefix = self.details.get("prefix") or {}
+        epochs = prefix.get("epochs", 0)
+        return epochs if type(epochs) is int else 0
 
     def stage_name(self, index: int) -> str:
         """The name of a stage, its number if the file does not tell."""
@@ -224,6 +279,14 @@ class Trial:
             DamagedRecordError: if the table cannot be read.
         """
         return read_table(self.folder / BALANCE)
+
+    @cached_property
+    def note(self) -> Note:
+        """What the user says of it, from ``note.json``; of a damaged file that it is damaged."""
+        try:
+            return read_note(self.folder)
+        except DamagedRecordError as error:
+            return Note(str(error))
 
     @cached_property
     def _balances(self) -> tuple[dict[int, Balance | None], str | None]:

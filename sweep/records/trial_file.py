@@ -12,9 +12,10 @@ from sweep.errors import DamagedRecordError
 from sweep.records.objective import Objective
 from sweep.records.state import State
 
-__all__ = ["FILE", "read_json_file", "read_trial_file", "shortened"]
+__all__ = ["BEST_MODEL", "FILE", "read_json_file", "read_trial_file", "shortened"]
 
 FILE = "trial.json"
+BEST_MODEL = "best.pt"
 
 
 def read_trial_file(path: Path) -> dict[str, Any]:
@@ -99,10 +100,11 @@ _STAGE: dict[str, Callable[[Any], bool]] = {
     "start": _or_none(_is_whole),
     "end": _or_none(_is_whole),
     "lr": _or_none(_is_number),
+    "shares": _or_none(_mapping_of(_is_number)),
 }
 _TEXTS = (
     "fit_name", "dtype", "device", "git_commit", "host", "platform", "python", "started",
-    "finished", "restarted", "traceback",
+    "finished", "restarted", "ended_early", "traceback",
 )  # fmt: skip
 _ENTRIES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("score", _or_none(_is_number), "a number"),
@@ -116,7 +118,16 @@ _ENTRIES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     *((key, _or_none(_is_text), "a text") for key in _TEXTS),
     ("versions", _or_none(_mapping_of(_is_text)), "texts by package"),
     ("params", _mapping_of(_is_scalar), "a mapping from keys to values"),
+    ("prefix", _or_none(_mapping_of(_is_scalar)), "a mapping from keys to values"),
     ("metrics", _mapping_of(_mapping_of(_or_none(_is_number))), "numbers by split"),
+    *(
+        (
+            key,
+            _or_none(_mapping_of(_mapping_of(_mapping_of(_or_none(_is_number))))),
+            "numbers by split and kind",
+        )
+        for key in ("config_types", "elements", "sizes")
+    ),
     (
         "objective",
         lambda value: Objective.read(value) is not None,

@@ -7,18 +7,24 @@ import os
 import shutil
 import time
 import traceback
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sweep.files import read_json, replacing, write_json
+from sweep.files import end_digest, read_json, replacing, write_json
 from sweep.records.epoch_tables import EpochTables
+from sweep.records.notes import FILE as note_file
+from sweep.records.prefix import CHECKPOINT, Prefix
 from sweep.records.state import State
-from sweep.records.trial_file import FILE
+from sweep.records.trial_file import BEST_MODEL, FILE
 
-__all__ = ["Result", "TrialWriter"]
+__all__ = ["PROGRESS", "Result", "TrialWriter"]
+
+PROGRESS = "progress.json"
+"""The epochs of a training by another program; our own has them in its checkpoint."""
 
 
 @dataclass
@@ -30,12 +36,14 @@ class Result:
         score: The score by the objective's epoch rule.
         epoch: The epoch that it comes from.
         metrics: For ``valid`` and, if complete, ``test``: the metrics of that epoch's model.
+        details: What else ``trial.json`` shall tell, such as the metrics for each ``config_type``.
     """
 
     state: State
     score: float
     epoch: int
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 class TrialWriter:
@@ -89,8 +97,26 @@ class TrialWriter:
             self.set_aside(f"trained with other parameters: {before['params']}")
         self._write()
 
+    def start_from(self, prefix: Prefix) -> None:
+        """Begin with the first stages of another training, if there are such and none here."""
+        if (self.folder / CHECKPOINT).exists():
+            return
+        try:
+            self._content["prefix"] = prefix.note()
+            self._write()
+            prefix.unpack(self.folder, self.may_write)
+        except (FileNotFoundError, zipfile.BadZipFile):  # it is trained here then
+            self._content.pop("prefix", None)
+            self._write()
+
     def open_tables(
-        self, fit_name: str, *, last_epoch: int = -1, log_size: int = 0, n_steps: int = 0
+        self,
+        fit_name: str,
+        *,
+        last_epoch: int = -1,
+        log_size: int = 0,
+        n_steps: int = 0,
+        n_evaluations: int | None = None,
     ) -> EpochTables:
         """Open the tables and cut them back to the checkpoint: see :class:`EpochTables`.
 
@@ -99,7 +125,13 @@ class TrialWriter:
                 gone.
         """
         self._tables = EpochTables(
-            self.folder, fit_name, last_epoch=last_epoch, log_size=log_size, n_steps=n_steps
+            self.folder,
+            fit_name,
+            last_epoch=last_epoch,
+            log_size=log_size,
+            n_steps=n_steps,
+            n_evaluations=n_evaluations,
+            multipoles_max_l=self._content.get("multipoles_max_l"),
         )
         return self._tables
 
@@ -117,9 +149,10 @@ class TrialWriter:
         """
         self.may_write()
         self._content["restarted"] = why
+        self._content.pop("prefix", None)
         aside = self.folder / "damaged" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
         aside.mkdir(parents=True)
-        for pattern in ("*.pt", "*.parquet", "logs"):
+        for pattern in ("*.pt", "*.parquet", "logs", PROGRESS):
             for path in self.folder.glob(pattern):
                 path.rename(aside / path.name)
 
@@ -131,6 +164,8 @@ class TrialWriter:
             "epoch": result.epoch,
             "epochs_trained": epochs_trained,
             "metrics": result.metrics,
+            "best_model": end_digest(self.folder / BEST_MODEL),
+            **result.details,
         }
         self._note_weights_that_acted()
         self._write_end()
@@ -145,17 +180,26 @@ class TrialWriter:
     def copy(self, number: int) -> Result | None:
         """Take over the records of another trial of the study, which was trained with the same.
 
-        Nothing in them ever changes, so they are linked.
-
         Args:
             number: The other trial.
 
         Returns:
             Its result; None if its records cannot be read.
         """
-        source = self.folder.with_name(f"{number:04d}")
+        return self._take_over(self.folder.with_name(f"{number:04d}"), {"same_as": number})
+
+    def reuse(self, source: Path) -> Result | None:
+        """Take over the records of a trial of another study: see :meth:`copy`.
+
+        Args:
+            source: Its folder.
+        """
+        return self._take_over(source, {"same_as": None, "reused": str(source)})
+
+    def _take_over(self, source: Path, entries: Mapping[str, Any]) -> Result | None:
+        """Link the records of a trial, in which nothing ever changes."""
         try:
-            content = {**read_json(source / FILE), **self._entries, "same_as": number}
+            content = {**read_json(source / FILE), **self._entries, **entries}
             result = Result(
                 State(content["state"]), content["score"], content["epoch"], content["metrics"]
             )
@@ -163,7 +207,7 @@ class TrialWriter:
             return None
         self.may_write()
         for path in sorted(source.rglob("*")):
-            if path.is_file() and path != source / FILE:
+            if path.is_file() and path not in (source / FILE, source / note_file):
                 target = self.folder / path.relative_to(source)
                 with replacing(target, check=self.may_write) as temporary:
                     _link(path, temporary)

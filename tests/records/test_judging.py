@@ -7,6 +7,8 @@ import pytest
 
 from sweep.errors import InputError
 from sweep.records import Study
+from sweep.records.judging import by_objective
+from sweep.records.objective import Objective
 from sweep.report.confirmation import read_confirmation
 
 
@@ -43,6 +45,19 @@ def test_other_metrics_choose_another_trial(study):
     assert judged.objective.metrics == ("forces", "dipole")
     assert judged.trials["score"].tolist() == [trial.score for trial in judged]
     assert found.best.number == 1  # the study itself stays what it was
+
+
+def test_exponents_of_the_score(study):
+    found = study(scales={"forces": 0.5, "dipole": 2.0})
+    judged = found.judged({"forces": 3, "dipole": 1})
+    assert judged.best.number == 3  # the smallest forces, though the largest dipole
+    for trial in judged:
+        forces, dipole = (trial.errors()[name] for name in ("forces", "dipole"))
+        assert trial.score == pytest.approx(((forces / 0.5) ** 3 * dipole / 2.0) ** (1 / 4))
+    again = Objective.read(json.loads(json.dumps(judged.objective.as_json())))
+    assert again.powers == {"forces": 3.0, "dipole": 1.0}
+    assert by_objective(found[1], again).score == pytest.approx(judged[1].score)
+    assert by_objective(judged[1], again) is judged[1]
 
 
 def test_without_the_spread_of_the_data_the_default_is_the_unit(study):

@@ -67,6 +67,20 @@ def test_a_study_shows_itself(make_study):
     assert page.index(f"<th>{study.best.number}</th>") < page.index("<th>16</th>")
 
 
+def test_studies_and_trials_print_as_one_line(make_study):
+    study = sweep.load_study(make_study("mine"))
+    best = study.best
+    assert repr(study) == (
+        f"<Study mine: 17 trials (14 complete, 1 failed, 1 pruned, 1 running), best trial "
+        f"{best.number}, {study.folder}>"
+    )
+    assert repr(best) == (f"<Trial {best.number}, complete, score {best.score:.6g}, {best.folder}>")
+    assert repr(study[0]).startswith("<Trial 0, default, complete, score ")
+    assert ", failed, no score, " in repr(next(t for t in study if t.state == "FAILED"))
+    for trial in study:
+        assert "\n" not in repr(trial)
+
+
 def test_a_trial_that_is_not_there(big_study):
     with pytest.raises(InputError, match="has no trial 99; it holds trials 0 to 16"):
         sweep.load_study(big_study)[99]
