@@ -15,7 +15,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from sweep.errors import InputError
-from sweep.mace_scf.reading import read_file
+from sweep.mace_scf.program import translate_for_program
+from sweep.mace_scf.reading import file_text, read_file
 from sweep.mace_scf.translation import translate
 
 __all__ = ["GROUP", "expand"]
@@ -26,7 +27,8 @@ GROUP = "from_mace_scf"
 def expand(arguments: Sequence[str]) -> list[str]:
     """Replace ``from_mace_scf=PATH`` by the choice of what the file becomes.
 
-    What of the file is not taken as it is, is printed.
+    What of the file is not taken as it is, is printed. With ``trainer=mace_scf`` MACE_SCF itself
+    reads the file, and only its weights, stages and labels are ours.
 
     Raises:
         InputError: if the file cannot be read or holds what MACE_SCF does not know.
@@ -36,11 +38,13 @@ def expand(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     if len(given) > 1:
         raise InputError(f"{GROUP}: stands twice: {', '.join(given)}")
-    text = given[0].partition("=")[2]
-    path = Path(text.strip("'\"")).expanduser()
-    own_model = any(re.match(r"\+?model=", word) for word in arguments)
+    path = Path(given[0].partition("=")[2].strip("'\"")).expanduser()
     where = f"{GROUP}={path}"
-    translation = translate(read_file(path), where, own_model=own_model)
+    if any(re.match(r"\+?trainer=mace_scf$", word) for word in arguments):
+        translation = translate_for_program(file_text(path), where)
+    else:
+        own_model = any(re.match(r"\+?model=", word) for word in arguments)
+        translation = translate(read_file(path), where, own_model=own_model)
     option = re.sub(r"\W", "_", path.stem) or "file"
     defaults: list[Any] = [{"override /data": None}, {"override /loss": []}]
     defaults.append({"override /schedule": None})

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweep.errors import InputError
-from sweep.mace_scf.names import FIXED, MODEL_DEFAULTS, MODELS
+from sweep.mace_scf.names import MODEL_DEFAULTS, MODELS
 from sweep.mace_scf.reading import number
 from sweep.mace_scf.remarks import Remarks
 from sweep.models.families import FAMILIES
@@ -66,9 +66,6 @@ def translate_model(
     if content.get("compute_polarizability") is True and "polarizability" in ours:
         model["polarizability"] = True
         remarks.add("compute_polarizability", True, "as here", "model.polarizability")
-    key = "include_electrostatic_self_interaction"
-    if name is not None and key not in content and "atomic_multipoles_max_l" in ours:
-        remarks.add(key, "true, the default", "different", FIXED[key][1])
     return family, model
 
 
@@ -90,7 +87,10 @@ def _sizes(
 
 
 def _describe(name: str, family: str, remarks: Remarks) -> None:
-    if name == "MACE":
+    if name == "LocalCharges":
+        reason = "there multipoles are read linearly and unscaled: other parameters, first losses"
+        remarks.add("model", name, "different", reason)
+    elif name == "MACE":
         remarks.add("model", name, "different", f"the family {family} scales and shifts energies")
 
 

@@ -35,6 +35,7 @@ MODEL_DEFAULTS: dict[str, object] = {
     "atomic_multipoles_max_l": 1,
     "atomic_multipoles_smearing_width": 1.5,
     "kspace_cutoff_factor": 1.25,
+    "include_electrostatic_self_interaction": True,
     "electrostatic_pbc_method": "mixed_periodic",
     "field_feature_max_l": 1,
     "field_feature_widths": [1.0, 2.0],
@@ -50,6 +51,8 @@ TRAINER_DEFAULTS: dict[str, object] = {
     "valid_batch_size": 10,
     "optimizer": "schedulefree",
     "amsgrad": True,
+    "beta": 0.9,
+    "beta_two": 0.999,
     "weight_decay": 5e-7,
     "ema": False,
     "ema_decay": 0.99,
@@ -76,9 +79,6 @@ FIXED: dict[str, tuple[object, str]] = {
     "edge_irreps": (None, "edges have the irreps of the nodes"),
     "use_edge_irreps_first": (False, "edges have the irreps of the nodes"),
     "scaling": ("rms_forces_scaling", "energies are scaled by the forces"),
-    "include_electrostatic_self_interaction": (
-        False, "an atom's multipoles do not interact with themselves in the energy"
-    ),
     "quadrupole_feature_corrections": (False, "there are none"),
     "dont_include_pbc_corrections": (False, "the corrections follow from the boundary conditions"),
     "field_norm_factor": (1.0, "field features are divided by field_feature_norms alone"),
@@ -86,14 +86,11 @@ FIXED: dict[str, tuple[object, str]] = {
     "use_linear_local_charges": (False, "there is one kind of local density"),
     "fixedpoint_update_config": (None, "the fixed_point family has one update"),
     "field_readout_config": (None, "the fixed_point family has one field readout"),
-    "config_type_weights": ({"Default": 1.0}, "give config_weight in the data files"),
     "field_block_weight_decay": (5e-7, "trainer.weight_decay holds for all blocks"),
     "local_charges_weight_decay": (5e-7, "trainer.weight_decay holds for all blocks"),
     "fixedpoint_initial_charge_head_scale": (1.0, "the first density is that of the statistics"),
-    "beta": (0.9, "the betas of Adam are 0.9 and 0.999"),
-    "beta_two": (0.999, "the betas of Adam are 0.9 and 0.999"),
     "lr_params_factors": (None, "all parameters have one learning rate"),
-    "lbfgs": (False, "the optimizer is adam or adamw"),
+    "lbfgs": (False, "the optimizer is adam, adamw or schedulefree"),
     "compute_forces": (True, "forces are computed"),
     "freeze": (None, "all parameters are trained"),
     "foundation_model": (None, "trainings begin with random parameters"),
@@ -122,13 +119,13 @@ _GROUPS: tuple[tuple[str, str], ...] = (
         "config distributed launcher num_workers pin_memory restart_latest dry_run",
     ),
     ("not available", "enable_cueq only_cueq enable_oeq"),
-    ("every epoch is evaluated; stages end at their end", "eval_interval patience max_num_epochs"),
     (
         "train_schedule says it",
-        "loss lr swa start_swa swa_lr stage_two start_stage_two huber_delta forces_weight "
-        "energy_weight virials_weight stress_weight dipole_weight polarizability_weight "
+        "max_num_epochs loss lr swa start_swa swa_lr stage_two start_stage_two huber_delta "
+        "forces_weight energy_weight virials_weight stress_weight dipole_weight "
+        "polarizability_weight "
         "swa_forces_weight swa_energy_weight swa_virials_weight swa_stress_weight "
-        "swa_dipole_weight swa_polarizability_weight beta1_schedulefree beta2_schedulefree",
+        "swa_dipole_weight swa_polarizability_weight",
     ),
     (
         "taken from the training set",
@@ -142,7 +139,6 @@ _GROUPS: tuple[tuple[str, str], ...] = (
      "enegs_key embedding_specs"),
     ("the terms and the model say it", "compute_stress compute_polarizability "
      "compute_atomic_dipole return_electrostatic_potentials"),
-    ("the split has the seed of the training", "valid_set_seed"),
     ("pbc of the data files and model.pbc_handling say it", "allow_low_density_pbc "
      "override_pbc_checks low_density_pbc_max_volume_per_atom"),
     (
@@ -181,12 +177,15 @@ LABELS_ELSEWHERE = {
     "enegs": "of a model that is no family here",
     "hardness": "of a model that is no family here",
     "magmoms": "no model takes it",
+    "rho_fftn": "the density on a grid, of newer versions: no model takes it",
 }
 """Labels of MACE and MACE_SCF without a meaning here, or of which another one is taken."""
 
 _USED = (
     "name", "seed", "heads", "train_schedule", "train_file", "valid_file", "test_file",
-    "valid_fraction", "E0s", "model", "num_channels", "max_L",
+    "valid_fraction", "valid_set_seed", "E0s", "config_type_weights", "model",
+    "num_channels", "max_L", "beta1_schedulefree", "beta2_schedulefree", "patience",
+    "eval_interval",
 )  # fmt: skip
 
 

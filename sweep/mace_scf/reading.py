@@ -15,7 +15,7 @@ import yaml
 
 from sweep.errors import InputError
 
-__all__ = ["literal", "number", "read_file"]
+__all__ = ["file_text", "literal", "number", "read_file", "read_text"]
 
 
 class _Loader(yaml.SafeLoader):
@@ -58,13 +58,36 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if it cannot be read as a mapping.
     """
+    return read_text(file_text(path), f"from_mace_scf={path}")
+
+
+def file_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
     where = f"from_mace_scf={path}"
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{where}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: is not a text file") from error
+
+
+def read_text(text: str, where: str) -> dict[str, Any]:
+    """Read the text of a file: see :func:`read_file`.
+
+    Args:
+        text: Its content.
+        where: The file in messages.
+
+    Raises:
+        InputError: if it cannot be read as a mapping.
+    """
+    try:
+        content = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{where}: is not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict) or not content:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from sweep.mace_scf.effects import effect_of
+
 __all__ = ["Remarks"]
 
 _ORDER = ("different", "not used", "as here")
 _LONGEST = 40  # of a value that is shown
+_WIDTH = 160  # where the width of the terminal is not known
 
 
 class Remarks:
@@ -33,10 +36,11 @@ class Remarks:
         if not self.entries:
             return
         console = Console(file=sys.stderr)
-        console = console if console.is_terminal else Console(file=sys.stderr, width=120)
+        console = console if console.is_terminal else Console(file=sys.stderr, width=_WIDTH)
         rows = []
         for key, value, what, reason in sorted(self.entries, key=lambda e: _ORDER.index(e[2])):
             text = str(value)
             text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-            rows.append([key, text, what, reason])
-        console.print(make_table(title, ["key", "value", "", "here"], rows, align="llll"))
+            rows.append([key, text, what, effect_of(key), reason])
+        headings = ["key", "value", "", "in MACE_SCF", "here"]
+        console.print(make_table(title, headings, rows, align="lllll"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
 import losses
+from sweep.config.foreign import run_names
 from sweep.config.schema import TrainerConfig
 from sweep.data.labels import find_label, label_names
 from sweep.errors import InputError
@@ -25,10 +25,25 @@ from sweep.mace_scf.reading import literal, number
 from sweep.mace_scf.remarks import Remarks
 from sweep.quantities import quantity_of
 
-__all__ = ["Translation", "translate"]
+__all__ = [
+    "Translation",
+    "plain",
+    "quantities_of",
+    "translate",
+    "translate_heads",
+    "translate_schedule",
+]
 
-_ALIASES = {"electrostatic_potentials": "esps"}  # MACE_SCF's name of a label -> ours
-_OPTIMIZERS = ("adam", "adamw")
+# MACE_SCF's name of a label -> ours
+_ALIASES = {"electrostatic_potentials": "esps", "molID": "cluster_batch"}
+_OPTIMIZERS = ("adam", "adamw", "schedulefree")
+# Of schedulefree, and MACE's defaults of them.
+_BETAS = {"beta": ("beta1_schedulefree", 0.9), "beta_two": ("beta2_schedulefree", 0.98)}
+# When it validates and when it ends; at the end of every epoch and stage unless a file says more.
+_EVALUATIONS = (
+    ("patience", "different", "evaluations of the last stage without a better score"),
+    ("eval_interval", "different", "the last epoch of every stage is evaluated, too"),
+)
 _SCF_KEYS = (
     "num_scf_steps", "scf_tolerance", "mixing_parameter", "constant_charge", "initial_density",
     "initial_fermi_level", "use_autograd_forces",
@@ -70,13 +85,35 @@ def translate(content: Mapping[str, Any], where: str, *, own_model: bool = False
     result = Translation()
     remarks = result.remarks
     complete = content.get("model") is not None
-    stages = _schedule(content, where, remarks)
+    stages = translate_schedule(content, where, remarks)
     result.overlay = {
-        "heads": _heads(content, where, remarks, complete=complete),
+        "heads": translate_heads(content, where, remarks, complete=complete),
         "train_schedule": stages,
         "trainer": _trainer(content, remarks, complete=complete),
     }
-    metrics = dict.fromkeys(
+    if metrics := quantities_of(stages):
+        result.overlay["objective"] = {"metrics": metrics}
+    if content.get("seed") is not None or complete:
+        # there the seed of the training is that of the random split, too
+        result.overlay["seed"] = result.overlay["split_seed"] = content.get("seed", 123)
+    if content.get("valid_set_seed") is not None:
+        result.overlay["split_seed"] = content["valid_set_seed"]
+    if content.get("name") is not None:
+        result.overlay |= run_names(content["name"], "mace_scf")
+    is_scf = any(stage.get("fixed_point_training_options") for stage in stages.values())
+    result.model, model = translate_model(
+        content, where, remarks, own_model=own_model, is_scf=is_scf
+    )
+    if model:
+        result.overlay["model"] = model
+    _unused(content, remarks)
+    result.overlay = plain(result.overlay)
+    return result
+
+
+def quantities_of(stages: Mapping[str, Any]) -> list[str]:
+    """The quantities that the terms of translated stages fit."""
+    found = dict.fromkeys(
         quantity.name
         for stage in stages.values()
         for term in stage["loss"] or {}
@@ -85,29 +122,17 @@ def translate(content: Mapping[str, Any], where: str, *, own_model: bool = False
         and (quantity := quantity_of(losses.get(term))) is not None
         and not quantity.summed
     )
-    if metrics:
-        result.overlay["objective"] = {"metrics": list(metrics)}
-    if content.get("seed") is not None or complete:
-        # there the seed of the training is that of the random split, too
-        result.overlay["seed"] = result.overlay["split_seed"] = content.get("seed", 123)
-    if content.get("name") is not None:
-        name = re.sub(r"[^\w.+-]", "_", str(content["name"])).lstrip(".") or "mace_scf"
-        result.overlay["fit_name"] = name
-        result.overlay["hydra"] = {"sweeper": {"study_name": name}}
-    is_scf = any(stage.get("fixed_point_training_options") for stage in stages.values())
-    result.model, model = translate_model(
-        content, where, remarks, own_model=own_model, is_scf=is_scf
-    )
-    if model:
-        result.overlay["model"] = model
-    _unused(content, remarks)
-    result.overlay = _plain(result.overlay)
-    return result
+    return list(found)
 
 
-def _heads(
+def translate_heads(
     content: Mapping[str, Any], where: str, remarks: Remarks, *, complete: bool
 ) -> dict[str, Any]:
+    """Data files and the names of their labels as ours.
+
+    Raises:
+        InputError: if a label is unknown, or there is not one head.
+    """
     heads = content.get("heads")
     if not isinstance(heads, Mapping) or len(heads) != 1:
         raise InputError(f"{where}: heads: must hold one head with info_keys and arrays_keys")
@@ -128,9 +153,21 @@ def _heads(
         given = content.get("E0s")
         # The text of a mapping: its keys are numbers, which no configuration can have.
         entry["E0s"] = str(given) if isinstance(given, Mapping) else given
+    if weights := _type_weights(content.get("config_type_weights"), where):
+        entry["config_type_weights"] = weights
     for section in sections:
         entry[section] = _labels(head.get(section) or {}, f"heads.{name}.{section}", where, remarks)
     return {str(name): entry}
+
+
+def _type_weights(given: Any, where: str) -> dict[str, Any]:
+    """Weights of types; that of configurations without a type is 1 in its default, as anyway."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InputError(f"{where}: config_type_weights: must map types to weights; got {given!r}")
+    weights = {str(name): number(weight) for name, weight in given.items()}
+    return {} if weights == {"Default": 1.0} else weights
 
 
 def _labels(given: Any, key: str, where: str, remarks: Remarks) -> dict[str, str]:
@@ -161,7 +198,21 @@ def _labels(given: Any, key: str, where: str, remarks: Remarks) -> dict[str, str
     return labels
 
 
-def _schedule(content: Mapping[str, Any], where: str, remarks: Remarks) -> dict[str, Any]:
+def translate_schedule(
+    content: Mapping[str, Any], where: str, remarks: Remarks, *, strict: bool = True
+) -> dict[str, Any]:
+    """The stages of a file as ours.
+
+    Args:
+        content: The file.
+        where: The file in messages.
+        remarks: Takes the keys that have no counterpart.
+        strict: Whether a key of a stage that MACE_SCF does not have, as far as is known here, is an
+            error.
+
+    Raises:
+        InputError: if it is no schedule.
+    """
     schedule = content.get("train_schedule")
     if not isinstance(schedule, Mapping) or not schedule:
         raise InputError(f"{where}: train_schedule: must map 0, 1, … to stages; got {schedule!r}")
@@ -187,7 +238,7 @@ def _schedule(content: Mapping[str, Any], where: str, remarks: Remarks) -> dict[
                 remarks.add(f"{key}.{name}", value, "not used", FIXED["lr_params_factors"][1])
             else:
                 strange.append(str(name))
-        if strange:
+        if strange and strict:
             valid = ["name", "start", "end", "lr", "loss", "fixed_point_training_options"]
             raise InputError(
                 f"{where}: {key}: {_unknown('keys', strange, [*valid, *STAGE_NOT_USED])}"
@@ -233,8 +284,22 @@ def _trainer(content: Mapping[str, Any], remarks: Remarks, *, complete: bool) ->
         if key in content or complete:
             trainer[key] = number(content.get(key, default))
     if trainer.get("optimizer", "adam") not in _OPTIMIZERS:
-        reason = "the optimizer is adam or adamw, here adam"
+        reason = "the optimizer is adam, adamw or schedulefree, here adam"
         remarks.add("optimizer", trainer.pop("optimizer"), "different", reason)
+    if trainer.get("optimizer") == "schedulefree":
+        for key, (theirs, default) in _BETAS.items():
+            trainer[key] = number(content.get(theirs, default))
+        if trainer.get("ema"):
+            reason = "schedulefree averages the parameters itself"
+            remarks.add("ema", trainer["ema"], "different", reason)
+        trainer["ema"] = False
+    else:
+        for theirs in (theirs for theirs, _ in _BETAS.values() if theirs in content):
+            remarks.add(theirs, content[theirs], "not used", "the optimizer is not schedulefree")
+    for key, what, here in _EVALUATIONS:
+        if content.get(key) is not None:
+            trainer[key] = content[key]
+            remarks.add(key, content[key], what, f"trainer.{key}: {here}")
     for key in ("enable_cueq", "enable_oeq"):
         if key in ours and key in content:
             trainer[key] = content[key]
@@ -263,12 +328,12 @@ def _unknown(what: str, names: Iterable[str], valid: Iterable[str]) -> str:
     return f"MACE_SCF has no {what} {', '.join(parts)}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Values that OmegaConf takes as they are: no interpolation, no tuples, keys of text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, str) and value != "???":
         return value.replace("${", r"\${")
     return value

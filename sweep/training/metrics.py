@@ -11,7 +11,7 @@ from torch import Tensor
 from losses import WeightedLoss
 from sweep.quantities import QUANTITIES, Quantity
 
-__all__ = ["evaluate", "score"]
+__all__ = ["entry_errors", "error_sums", "errors_of", "evaluate"]
 
 
 def evaluate(
@@ -45,21 +45,37 @@ def evaluate(
             n_graphs = ref["ptr"].numel() - 1
             total = loss(pred=pred, ref=ref).double()
             sums = [torch.stack([total * n_graphs, total.new_tensor(float(n_graphs))])]
-            sums += [_error_sums(QUANTITIES[name], pred, ref) for name in quantities]
+            sums += [error_sums(QUANTITIES[name], pred, ref) for name in quantities]
             rows.append(torch.cat(sums))
     totals: list[float] = torch.stack(rows).sum(dim=0).tolist()
     metrics = {"loss": totals[0] / totals[1]}
     for i, name in enumerate(quantities):
-        squared, absolute, count = totals[2 + 3 * i : 5 + 3 * i]
-        metrics[f"rmse_{name}"] = math.sqrt(squared / count) if count else math.nan
-        metrics[f"mae_{name}"] = absolute / count if count else math.nan
+        metrics |= errors_of(name, totals[2 + 3 * i : 5 + 3 * i])
     return metrics
 
 
-def _error_sums(
-    quantity: Quantity, pred: Mapping[str, Tensor], ref: Mapping[str, Tensor]
-) -> Tensor:
+def errors_of(name: str, sums: Sequence[float]) -> dict[str, float]:
+    """``rmse_<name>`` and ``mae_<name>`` from :func:`error_sums`; NaN without labels."""
+    squared, absolute, count = sums
+    return {
+        f"rmse_{name}": math.sqrt(squared / count) if count else math.nan,
+        f"mae_{name}": absolute / count if count else math.nan,
+    }
+
+
+def error_sums(quantity: Quantity, pred: Mapping[str, Tensor], ref: Mapping[str, Tensor]) -> Tensor:
     """Sum of squared errors, of absolute errors, and number of labelled entries; shape [3]."""
+    error, labelled = entry_errors(quantity, pred, ref)
+    return torch.stack([error.square().sum(), error.abs().sum(), labelled.sum()])
+
+
+def entry_errors(
+    quantity: Quantity, pred: Mapping[str, Tensor], ref: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Prediction minus reference, 0 where nothing is labelled, and 1 where something is, else 0.
+
+    Both have the shape of the quantity, [G, ...] or [N, ...], in double precision.
+    """
     n_atoms = (ref["ptr"][1:] - ref["ptr"][:-1]).double()
     target = (pred if quantity.computed else ref)[quantity.ref].double()
     if quantity.summed:
@@ -78,24 +94,4 @@ def _error_sums(
     labelled = labelled.reshape(labelled.shape + (1,) * (error.ndim - labelled.ndim))
     labelled = labelled.expand_as(error)
     # A missing label is stored as zero; its error must not enter even if it is not finite.
-    error = torch.where(labelled > 0, error, 0.0)
-    return torch.stack([error.square().sum(), error.abs().sum(), labelled.sum()])
-
-
-def score(
-    metrics: Mapping[str, float], scales: Mapping[str, float], names: Sequence[str], statistic: str
-) -> float:
-    """Geometric mean of error over scale; what a study minimises.
-
-    Args:
-        metrics: From :func:`evaluate`.
-        scales: Standard deviation of each quantity's reference in the training set.
-        names: The objective's quantities.
-        statistic: ``rmse`` or ``mae``.
-    """
-    ratios = [metrics[f"{statistic}_{name}"] / scales[name] for name in names]
-    if not all(math.isfinite(ratio) for ratio in ratios):
-        return math.nan
-    # An error of exactly zero would make every other quantity irrelevant.
-    tiny = torch.finfo(torch.float32).tiny
-    return math.exp(sum(math.log(max(ratio, tiny)) for ratio in ratios) / len(ratios))
+    return torch.where(labelled > 0, error, 0.0), labelled

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -11,9 +11,10 @@ from torch import Tensor
 from torch_ema import ExponentialMovingAverage
 
 from losses import WeightedLoss
-from losses.weighting import Weighting
+from losses.weighting import Shares, Weighting
 from sweep.config.schema import TrainerConfig
 from sweep.config.stages import Stage
+from sweep.training.clipping import Clipping
 
 __all__ = ["Optimization", "Step"]
 
@@ -26,12 +27,14 @@ class Step(NamedTuple):
         weights: The weights that acted, shape [n_terms].
         total: The total loss, a scalar.
         norm: Norm of its gradient before clipping, a scalar.
+        limit: The norm that it was clipped at, a scalar; infinite without clipping.
     """
 
     raw: Tensor
     weights: Tensor
     total: Tensor
     norm: Tensor
+    limit: Tensor
 
 
 class Optimization:
@@ -54,9 +57,14 @@ class Optimization:
         self.model = model
         self.weighting = weighting
         self._trainer = trainer
-        self._options = stage.options
+        self._shares = dict(weighting.shares) if isinstance(weighting, Shares) else {}
+        self._begin(stage)
         self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._clip = Clipping(
+            self._parameters, limit=trainer.clip_grad, relative=trainer.clip_median
+        )
         self.optimizer = _optimizer(model, trainer, stage.lr)
+        self._set_training(True)
         self.ema = (
             ExponentialMovingAverage(self._parameters, decay=trainer.ema_decay)
             if trainer.ema
@@ -71,11 +79,16 @@ class Optimization:
 
     def enter(self, stage: Stage) -> None:
         """Begin a stage: its learning rate and a fresh schedule; the optimiser goes on."""
-        self._options = stage.options
+        self._begin(stage)
         for group in self.optimizer.param_groups:
             group["lr"] = stage.lr
             group.pop("initial_lr", None)
         self.scheduler = self._make_scheduler()
+
+    def _begin(self, stage: Stage) -> None:
+        self._options = stage.options
+        if isinstance(self.weighting, Shares):
+            self.weighting.set_shares({**self._shares, **(stage.shares or {})})
 
     def step(
         self, loss: WeightedLoss, ref: Mapping[str, Tensor], *, periodic: bool, stress: bool
@@ -91,14 +104,16 @@ class Optimization:
             raw, total, weights = breakdown.raw.detach(), breakdown.total.detach(), loss.weights
         else:
             raw, total, weights = self._follow(loss, loss.raw_values(pred=pred, ref=ref))
-        limit = self._trainer.clip_grad
-        norm = torch.nn.utils.clip_grad_norm_(
-            self._parameters, float("inf") if limit is None else limit
-        )
+        norm, limit = self._clip()
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update()
-        return Step(raw, weights, total, norm.detach())
+        if self.weighting is not None and self.weighting.needs_second_look:
+            pred = self.model(
+                ref, periodic=periodic, compute_stress=stress, training=False, **self._options
+            )
+            self.weighting.look_again(loss.raw_values(pred=pred, ref=ref))
+        return Step(raw, weights, total, norm, limit)
 
     def _follow(
         self, loss: WeightedLoss, values: dict[str, Tensor]
@@ -116,25 +131,47 @@ class Optimization:
         loss.weights.copy_(weights)
         return raws, total, weights
 
-    def end_epoch(self, valid_loss: float) -> None:
-        """Let the learning-rate schedule see the end of an epoch."""
+    def end_epoch(self, valid_loss: float | None) -> None:
+        """Let the learning-rate schedule see the end of an epoch.
+
+        Args:
+            valid_loss: What was seen of the validation; None while nothing was in this stage.
+        """
         if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            self.scheduler.step(valid_loss)
+            if valid_loss is not None:
+                self.scheduler.step(valid_loss)
         elif self.scheduler is not None:
             self.scheduler.step()
 
     def averaged(self) -> AbstractContextManager[None]:
         """A block in which the model has the averaged parameters, if there are such."""
+        if self._trainer.optimizer == "schedulefree":
+            return self._schedulefree_average()
         if self.ema is None:
             return nullcontext()
         average: AbstractContextManager[None] = self.ema.average_parameters()
         return average
+
+    @contextmanager
+    def _schedulefree_average(self) -> Iterator[None]:
+        self._set_training(False)
+        try:
+            yield
+        finally:
+            self._set_training(True)
+
+    def _set_training(self, on: bool) -> None:
+        """Let schedulefree put the parameters where it takes gradients, or their average."""
+        if self._trainer.optimizer == "schedulefree":
+            optimizer: Any = self.optimizer
+            (optimizer.train if on else optimizer.eval)()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on; tensors and plain values only."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "clipping": self._clip.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
             "scheduler": None if self.scheduler is None else _plain(self.scheduler.state_dict()),
             "weighting": None if self.weighting is None else dict(self.weighting.state_dict()),
@@ -144,6 +181,7 @@ class Optimization:
         """Continue from :meth:`state_dict`."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self._clip.load_state_dict(state.get("clipping", {}))
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
         if self.scheduler is not None:
@@ -154,6 +192,8 @@ class Optimization:
     def _make_scheduler(
         self,
     ) -> torch.optim.lr_scheduler.ReduceLROnPlateau | torch.optim.lr_scheduler.ExponentialLR | None:
+        if self._trainer.optimizer == "schedulefree":  # as in MACE
+            return None
         if self._trainer.scheduler == "ReduceLROnPlateau":
             return torch.optim.lr_scheduler.ReduceLROnPlateau(
                 self.optimizer,
@@ -174,7 +214,7 @@ def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _optimizer(model: torch.nn.Module, trainer: TrainerConfig, lr: float) -> torch.optim.Optimizer:
-    """Adam or AdamW with weight decay where MACE's own training has it."""
+    """The optimiser with weight decay where MACE's own training has it."""
     decayed: list[torch.nn.Parameter] = []
     plain: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
@@ -184,6 +224,13 @@ def _optimizer(model: torch.nn.Module, trainer: TrainerConfig, lr: float) -> tor
         {"params": decayed, "weight_decay": trainer.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
+    betas = (trainer.beta, trainer.beta_two)
+    optimizer: torch.optim.Optimizer
+    if trainer.optimizer == "schedulefree":
+        from schedulefree import AdamWScheduleFree
+
+        optimizer = AdamWScheduleFree(groups, lr=lr, betas=betas)
+        return optimizer
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[trainer.optimizer]
-    optimizer: torch.optim.Optimizer = kind(groups, lr=lr, amsgrad=trainer.amsgrad)
+    optimizer = kind(groups, lr=lr, betas=betas, amsgrad=trainer.amsgrad)
     return optimizer

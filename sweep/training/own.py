@@ -7,20 +7,20 @@ from typing import Any, cast
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from rich.console import RenderableType
-from torch import Tensor
+from rich.console import Group, RenderableType
 
-from losses.weighting import GradientShares, LossShares, Weighting
 from sweep.config.schema import ObjectiveConfig, TrainerConfig
 from sweep.config.stages import Stage
+from sweep.console import plain
 from sweep.data.dataset import DataSet
 from sweep.errors import TrainingError
 from sweep.records.writer import Result, TrialWriter
-from sweep.training.balance import early_gradient_norms
+from sweep.training.duration import duration
 from sweep.training.loop import TrainingLoop
 from sweep.training.preflight import preflight
 from sweep.training.setup import Setup
 from sweep.training.trainer import AfterEpoch
+from sweep.training.weighting import make_weighting
 
 __all__ = ["OwnTrainer"]
 
@@ -47,21 +47,14 @@ class OwnTrainer:
 
     def check(self, cfg: DictConfig, stages: list[Stage]) -> RenderableType:
         """See :class:`~sweep.training.trainer.Trainer`."""
-        return preflight(self.setup(cfg), stages)
-
-    def gradient_norms(self, cfg: DictConfig, stages: list[Stage]) -> list[dict[str, Tensor]]:
-        """See :class:`~sweep.training.trainer.Trainer`.
-
-        Measured at the initial parameters and after each of the first ``search.balance_epochs``
-        epochs: at the very start alone gradients are not typical of a training.
-        """
-        return early_gradient_norms(
-            self.setup(cfg),
-            stages,
-            _trainer_of(cfg),
-            seed=cfg.seed,
-            n_epochs=cfg.search.balance_epochs,
-        )
+        setup = self.setup(cfg)
+        table = preflight(setup, stages)
+        try:
+            expected = duration(setup, stages, _trainer_of(cfg))
+        except torch.OutOfMemoryError as error:
+            raise _out_of_memory(cfg) from error
+        start = () if setup.start is None else (setup.start.table(),)
+        return Group(*start, table, plain(expected))
 
     def facts(self, cfg: DictConfig) -> Mapping[str, Any]:
         """See :class:`~sweep.training.trainer.Trainer`."""
@@ -69,11 +62,15 @@ class OwnTrainer:
         return {
             "dtype": cfg.trainer.default_dtype,
             "clip_grad": cfg.trainer.clip_grad,
+            "clip_median": cfg.trainer.clip_median,
             "num_threads": torch.get_num_threads(),
             "n_parameters": setup.n_parameters,
+            "avg_num_neighbors": setup.avg_num_neighbors,
             "scales": setup.scales,
+            "multipoles_max_l": setup.multipoles_max_l,
             "atomic_energies": {str(z): e for z, e in setup.dataset.atomic_energies.items()},
             "device": setup.device_name,
+            **({} if setup.start is None else {"start_from": setup.start.record()}),
         }
 
     def train(
@@ -88,7 +85,11 @@ class OwnTrainer:
             writer=writer,
             fit_name=cfg.fit_name,
             seed=cfg.seed,
-            weighting=_weighting_of(cfg, stages, self.setup(cfg).device),
+            weighting=make_weighting(
+                cfg.weighting,
+                list(dict.fromkeys(name for stage in stages for name in stage.loss)),
+                self.setup(cfg).device,
+            ),
         )
         try:
             result = loop.train(after_epoch)
@@ -107,19 +108,6 @@ def _out_of_memory(cfg: DictConfig) -> TrainingError:
         f"out of memory on {cfg.trainer.device} with trainer.batch_size={size}: {smaller} "
         f"(trainer.valid_batch_size is {cfg.trainer.valid_batch_size})"
     )
-
-
-def _weighting_of(cfg: DictConfig, stages: list[Stage], device: torch.device) -> Weighting | None:
-    """The configured weighting; None where the weights of the loss stay as they are."""
-    options = cfg.weighting
-    if options.name == "fixed":
-        return None
-    names = list(dict.fromkeys(name for stage in stages for name in stage.loss))
-    shares = {name: options.shares.get(name, 1.0) for name in names}
-    common = {"names": names, "smoothing": options.smoothing, "ceiling": options.ceiling}
-    if options.name == "loss_shares":
-        return LossShares(shares, **common, device=device)
-    return GradientShares(shares, **common, interval=options.interval, device=device)
 
 
 def _trainer_of(cfg: DictConfig) -> TrainerConfig:

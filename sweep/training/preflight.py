@@ -16,7 +16,7 @@ from sweep.data.dataset import Coverage
 from sweep.data.labels import LABELS, WEIGHTS
 from sweep.data.table import Table as Configurations
 from sweep.errors import InputError, unknown
-from sweep.quantities import QUANTITIES, quantity_of
+from sweep.quantities import QUANTITIES, quantity, quantity_of
 from sweep.training.setup import Setup
 
 __all__ = ["preflight"]
@@ -216,7 +216,7 @@ def _table(findings: list[Finding], stages: list[Stage], setup: Setup) -> Table:
             rows.append([
                 names, finding.term.name, f"{finding.weight:g}", "\n".join(labels) or "-",
                 *("/".join(map(str, _used(finding.term, part))) for part in parts),
-                "\n".join(_range(finding, name) for name in labels),
+                "\n".join(_range(finding, name, setup.multipoles_max_l) for name in labels),
                 plain(status, style="yellow" if finding.warnings else ""),
             ])  # fmt: skip
             names = ""
@@ -228,9 +228,11 @@ def _table(findings: list[Finding], stages: list[Stage], setup: Setup) -> Table:
     return make_table("loss terms", headings, rows, align="llrlrrll")
 
 
-def _range(finding: Finding, label: str) -> str:
+def _range(finding: Finding, label: str, multipoles_max_l: int) -> str:
     row = finding.rows.get((label, "train"))
     if row is None or row.minimum is None or row.maximum is None:
         return "-"
     unit = next(spec.unit for spec in LABELS.values() if spec.name == label)
+    if label == "atomic_multipoles":
+        unit = quantity(label, multipoles_max_l).unit
     return f"{row.minimum:.4g} to {row.maximum:.4g} {unit}"

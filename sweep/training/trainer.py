@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from omegaconf import DictConfig
 from rich.console import RenderableType
 
 from sweep.config.stages import Stage
 from sweep.records.writer import Result, TrialWriter
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["AfterEpoch", "Decision", "EpochReport", "Trainer"]
 
@@ -34,11 +31,12 @@ class EpochReport:
     Attributes:
         epoch: The epoch, from 0.
         stage: Its stage.
-        score: Score of the validation.
+        score: Score of the validation; of the last one before, where this epoch was not evaluated.
         best_score: The best so far.
         shares: Mean share of every term in the total loss over this epoch's steps.
-        metrics: Validation metrics.
+        metrics: Validation metrics; empty where it was not evaluated.
         seconds: Time that the epoch took; NaN where it was read from the records.
+        remark: What the user should know of it now.
     """
 
     epoch: int
@@ -48,6 +46,12 @@ class EpochReport:
     shares: dict[str, float]
     metrics: dict[str, float]
     seconds: float
+    remark: str | None = None
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether it was evaluated on the validation set."""
+        return bool(self.metrics)
 
 
 AfterEpoch = Callable[[EpochReport], Decision]
@@ -65,16 +69,6 @@ class Trainer(Protocol):
 
         Raises:
             InputError: naming every term that cannot be trained, and why.
-        """
-
-    def gradient_norms(self, cfg: DictConfig, stages: list[Stage]) -> list[dict[str, Tensor]]:
-        """Norms of the terms' raw gradients early in a training with the configured weights.
-
-        Returns:
-            For every stage and term the norm at each measuring point, shape [n_points].
-
-        Raises:
-            TrainingError: if that leads to values that are not finite.
         """
 
     def facts(self, cfg: DictConfig) -> Mapping[str, Any]:

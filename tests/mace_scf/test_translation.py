@@ -6,7 +6,17 @@ import pytest
 
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError
-from sweep.mace_scf.names import FIXED, LABELS_ELSEWHERE, MODELS, NOT_USED, known_names
+from sweep.mace_scf.effects import effect_of
+from sweep.mace_scf.names import (
+    FIXED,
+    LABELS_ELSEWHERE,
+    MODEL_DEFAULTS,
+    MODELS,
+    NOT_USED,
+    STAGE_NOT_USED,
+    known_names,
+)
+from sweep.mace_scf.reading import literal
 from sweep.mace_scf.translation import translate
 from sweep.models.families import FAMILIES
 
@@ -117,6 +127,20 @@ class TestHeads:
         assert remark(translation, "heads.LDA.arrays_keys.charges")[0] == "not used"
         assert remark(translation, "heads.LDA.info_keys.stress")[0] == "as here"
 
+    @pytest.mark.parametrize("given", [{"bulk": 2, "gas": "0.5"}, "{'bulk': 2, 'gas': 0.5}"])
+    def test_weights_of_kinds(self, given):
+        head = translate(changed(config_type_weights=literal(given)), "f").overlay["heads"]["LDA"]
+        assert head["config_type_weights"] == {"bulk": 2, "gas": 0.5}
+
+    @pytest.mark.parametrize("given", [None, {}, {"Default": 1.0}])
+    def test_no_weights_of_kinds(self, given):
+        head = translate(changed(config_type_weights=given), "f").overlay["heads"]["LDA"]
+        assert "config_type_weights" not in head
+
+    def test_weights_of_kinds_that_are_no_mapping(self):
+        with pytest.raises(InputError, match=r"f: config_type_weights: must map types .* got 3"):
+            translate(changed(config_type_weights=3), "f")
+
     def test_interpolations_of_ours_are_text_of_theirs(self):
         overlay = translate(changed(train_file="${oc.env:HOME}/a.xyz"), "f").overlay
         assert overlay["heads"]["LDA"]["train_file"] == r"\${oc.env:HOME}/a.xyz"
@@ -140,8 +164,21 @@ class TestModel:
         assert translation.overlay["trainer"]["default_dtype"] == "float64"
         assert translation.overlay["seed"] == 123
         assert translation.overlay["heads"]["LDA"]["E0s"] is None  # of isolated atoms
-        assert remark(translation, "optimizer")[0] == "different"
-        assert remark(translation, "include_electrostatic_self_interaction")[0] == "different"
+        trainer = translation.overlay["trainer"]
+        assert (trainer["optimizer"], trainer["ema"]) == ("schedulefree", False)
+        assert (trainer["beta"], trainer["beta_two"]) == (0.9, 0.98)
+        assert model["include_electrostatic_self_interaction"] is True
+        assert remark(translation, "model")[0] == "different"
+
+    def test_the_betas_are_those_of_the_optimizer(self):
+        keys = {"beta": 0.8, "beta1_schedulefree": 0.7, "beta2_schedulefree": 0.6}
+        translation = translate(changed(optimizer="schedulefree", ema=True, **keys), "f")
+        trainer = translation.overlay["trainer"]
+        assert (trainer["beta"], trainer["beta_two"], trainer["ema"]) == (0.7, 0.6, False)
+        assert remark(translation, "ema")[0] == "different"
+        translation = translate(changed(optimizer="adam", **keys), "f")
+        assert translation.overlay["trainer"]["beta"] == 0.8
+        assert remark(translation, "beta1_schedulefree")[0] == "not used"
 
     def test_else_only_what_the_file_says(self):
         translation = translate(changed(r_max=4.5, batch_size=8), "f")
@@ -196,6 +233,21 @@ class TestModel:
         )
 
 
+class TestTrainer:
+    def test_when_it_is_evaluated_and_when_it_ends(self):
+        translation = translate(changed(patience=50, eval_interval=2), "f")
+        assert translation.overlay["trainer"] == {"patience": 50, "eval_interval": 2}
+        assert remark(translation, "patience") == (
+            "different", "trainer.patience: evaluations of the last stage without a better score",
+        )  # fmt: skip
+        assert remark(translation, "eval_interval")[0] == "different"
+
+    def test_else_the_schedule_says_it(self):
+        """So that a study of such a file is what it was before there were these keys."""
+        trainer = translate(changed(model="LocalCharges"), "f").overlay["trainer"]
+        assert not {"patience", "eval_interval"} & set(trainer)
+
+
 class TestNothingIsLost:
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -238,7 +290,11 @@ class TestNothingIsLost:
     def test_every_known_key_is_taken_or_told(self):
         """Whatever the value: it shows in the overlay, or the table has a line for it."""
         for key in sorted(known_names() - {"heads", "train_schedule", "model"}):
-            value = {"hidden_irreps": "8x0e", "optimizer": "adamw", "E0s": "average"}.get(key, 77)
+            values = {
+                "hidden_irreps": "8x0e", "optimizer": "adamw", "E0s": "average",
+                "config_type_weights": {"bulk": 77},
+            }  # fmt: skip
+            value = values.get(key, 77)
             content = changed(**{key: value})
             if key in ("num_channels", "max_L"):
                 content |= {"num_channels": 77, "max_L": 77}
@@ -251,6 +307,28 @@ class TestNothingIsLost:
             assert remark(translate(changed(**{key: same}), "f"), key) == ("as here", reason)
             other = remark(translate(changed(**{key: "other"}), "f"), key)
             assert other == ("different", reason)
+
+    def test_the_table_says_what_every_key_does_there(self):
+        lacking = {*FIXED, *NOT_USED, *STAGE_NOT_USED, *LABELS_ELSEWHERE, *MODEL_DEFAULTS}
+        taken = {"hidden_irreps", "r_max", "num_radial_basis", "num_cutoff_basis", "max_ell",
+                 "interaction", "interaction_first", "num_interactions", "correlation",
+                 "radial_MLP", "MLP_irreps", "gate"}  # fmt: skip
+        assert sorted(key for key in lacking - taken if not effect_of(key)) == []
+        assert effect_of("train_schedule.0.embedding_lr") == (
+            "learning rate of the parameters 'embedding' in this stage"
+        )
+        assert "begins the stage with a new" in effect_of("train_schedule.1.reset_optimizer")
+        assert "weight of the label" in effect_of("heads.LDA.info_keys.forces_weight")
+
+    def test_the_table_is_printed_once(self, capsys):
+        stage = {**FILE["train_schedule"][0], "embedding_lr": 0.1}
+        content = changed(train_schedule={0: stage}, wandb=True, lr_params_factors="{'a': 2}")
+        translate(content, "f").remarks.print("a file")
+        text = " ".join(capsys.readouterr().err.split())
+        for part in ("in MACE_SCF", "records the run in Weights and Biases",
+                     "learning rate of the parameters 'embedding' in this stage",
+                     "multiplies the learning rate of groups of parameters"):  # fmt: skip
+            assert part in text, part
 
     def test_all_keys_of_mace_run_train_are_known(self):
         from mace.tools import build_default_arg_parser
@@ -268,3 +346,14 @@ class TestNothingIsLost:
 
         assert {*label_names()} & {*LABELS_ELSEWHERE} == {"virials"}
         assert not {*NOT_USED} & {*FIXED}
+
+
+def test_the_index_of_molecules_and_the_seed_of_the_split():
+    keys = {"forces": "F", "molID": "mol", "molID_weight": "config_molID_weight", "rho_fftn": "rho"}
+    heads = {"LDA": {"info_keys": {}, "arrays_keys": keys}}
+    translation = translate(changed(heads=heads, seed=3, valid_set_seed=9), "f")
+    found = translation.overlay["heads"]["LDA"]["arrays_keys"]
+    assert found == {"forces": "F", "cluster_batch": "mol"}
+    assert remark(translation, "heads.LDA.arrays_keys.molID_weight")[0] == "as here"
+    assert remark(translation, "heads.LDA.arrays_keys.rho_fftn")[0] == "not used"
+    assert (translation.overlay["seed"], translation.overlay["split_seed"]) == (3, 9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,14 +11,10 @@ import pandas as pd
 import pytest
 import torch
 
-from sweep.config.checks import check_config
-from sweep.data.dataset import load
 from sweep.errors import TrainingError
 from sweep.files import read_json
-from sweep.records.writer import TrialWriter
+from sweep.records import Trial
 from sweep.training import checkpoint
-from sweep.training.job import train_trial
-from sweep.training.own import OwnTrainer
 from sweep.training.trainer import Decision
 
 STAGES = [
@@ -29,37 +26,10 @@ STAGES = [
 TERMS = ["loss=[energy_per_atom,forces,atomic_multipoles,dipole_per_atom,total_charge,esps]"]
 
 
-@pytest.fixture(scope="module")
-def trainers():
-    """One trainer per mapping of files, so that the setup is built once."""
-    return {}
-
-
 @pytest.fixture
-def train(compose, trainers, tmp_path):
-    """Train with overrides; ``stop_after`` is the epoch after which to stop."""
-
-    def run(folder, *overrides, stop_after=None, decision=Decision.STOP):
-        cfg = compose(*STAGES, *TERMS, *overrides)
-        key = str(cfg.heads)
-        if key not in trainers:
-            trainers[key] = OwnTrainer(load(cfg.heads, split_seed=cfg.split_seed))
-        reports = []
-
-        def after_epoch(report):
-            reports.append(report)
-            return decision if report.epoch == stop_after else Decision.CONTINUE
-
-        result = train_trial(
-            trainers[key],
-            cfg,
-            check_config(cfg),
-            TrialWriter(tmp_path / folder, {"number": 0}),
-            after_epoch,
-        )
-        return result, reports
-
-    return run
+def train(train_with):
+    """Train in the stages of this file: see ``train_with``."""
+    return lambda folder, *overrides, **how: train_with(folder, *STAGES, *TERMS, *overrides, **how)
 
 
 def tables(folder: Path) -> dict[str, pd.DataFrame]:
@@ -108,8 +78,25 @@ def test_a_run_leaves_complete_records(train, tmp_path):
     assert sum(shares.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("stop_after", [0, 1, 2])  # 1 is the last epoch of the first stage
-@pytest.mark.parametrize("weighting", ["fixed", "gradient_shares", "loss_shares"])
+def test_every_config_type_is_measured_by_itself(train, tmp_path):
+    result, _ = train("a")
+    trial = Trial.read(tmp_path / "a")
+    by_type = result.details["config_types"]
+    assert set(by_type) == {"valid", "test"}
+    for split, found in by_type.items():
+        assert sum(of["n"] for of in found.values()) == 6
+        assert len(found) > 1
+        energies = sum(of["n"] * of["rmse_energy"] ** 2 for of in found.values()) / 6
+        assert energies**0.5 == pytest.approx(result.metrics[split]["rmse_energy"], rel=1e-4)
+    name, (n, errors) = next(iter(trial.errors_by("config_type", "test").items()))
+    assert errors["forces"] == by_type["test"][name]["rmse_forces"]
+    assert n == by_type["test"][name]["n"]
+
+
+@pytest.mark.parametrize(
+    ("weighting", "stop_after"),  # 1 is the last epoch of the first stage
+    [*itertools.product(["fixed", "gradient_shares", "loss_shares"], [0, 1, 2]), ("famo", 1)],
+)
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(train, tmp_path, stop_after, weighting):
     overrides = ["trainer.scheduler_patience=0", f"weighting={weighting}"]
     if weighting == "gradient_shares":
@@ -125,6 +112,22 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(train, tmp_path, stop_af
     states = [checkpoint.load(tmp_path / f / "checkpoint.pt") for f in ("whole", "parts")]
     for key, value in states[0]["member"]["model"].items():
         assert torch.equal(value, states[1]["member"]["model"][key])
+
+
+def test_a_run_goes_on_under_another_objective(train, tmp_path):
+    """Its epochs are judged anew; the best stays the one whose parameters are there."""
+    stopped, before = train("a", "objective.metrics=[energy]", stop_after=1)
+    found, reports = train("a", "objective.metrics=[forces]", "objective.statistic=mae")
+    content = read_json(tmp_path / "a" / "trial.json")
+    scale = content["scales"]["forces"]
+    (seen, *_) = reports  # of the last epoch before
+    assert seen.epoch == 1
+    assert seen.score == before[1].metrics["mae_forces"] / scale != before[1].score
+    kept = before[stopped.epoch].metrics["mae_forces"] / scale
+    later = [report.metrics["mae_forces"] / scale for report in reports[1:]]
+    assert found.score == min(kept, *later) == content["score"]
+    assert found.epoch == (stopped.epoch if kept <= min(later) else 2 + np.argmin(later))
+    assert found.metrics["valid"]["score"] == found.score
 
 
 def test_the_weights_that_acted_are_recorded(train, tmp_path):
@@ -222,12 +225,34 @@ def test_stages_with_their_own_terms(train, tmp_path):
     assert "energy_per_atom" not in lines[-2]
 
 
+def test_a_stage_that_begins_with_a_jump_is_told(train, tmp_path):
+    terms = "{energy_per_atom:1e3,forces:1e5,atomic_multipoles:1e5,esps:1e3}"
+    options = [f"train_schedule.1.loss={terms}", "trainer.clip_grad=null",
+               "train_schedule.1.lr=${train_schedule.0.lr}"]  # fmt: skip
+    result, reports = train("a", *options)
+    assert [report.remark is not None for report in reports] == [False, False, True, False]
+    assert "stage stage2 begins with a gradient" in reports[2].remark
+    (switch,) = result.details["switches"]
+    assert switch["epoch"] == 2
+    assert 500 < switch["gradient"] < 2000
+    assert 5 < switch["steps"] < 7
+    train("b", *options, stop_after=2)
+    again, _ = train("b", *options)
+    assert again.details["switches"] == [switch]
+    assert again.score == result.score
+    # the same terms, or weights that move: nothing to look at
+    for other in ([], [options[0], "weighting=gradient_shares"]):
+        assert "switches" not in train(f"c{len(other)}", *other)[0].details
+
+
 @pytest.mark.parametrize(
     "options",
     [
         ["trainer.ema=false", "trainer.clip_grad=null", "trainer.scheduler=null"],
         ["trainer.optimizer=adamw", "trainer.scheduler=ExponentialLR", "trainer.amsgrad=false"],
         ["trainer.default_dtype=float64", "trainer.balance_interval=0"],
+        ["trainer.clip_grad=null", "trainer.clip_median=1.1"],
+        ["trainer.optimizer=schedulefree", "trainer.ema=false", "trainer.beta=0.95"],
     ],
 )
 def test_trainer_options(train, tmp_path, options):

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from losses import WeightedLoss
-from sweep.training.metrics import evaluate, score
+from sweep.training.metrics import evaluate
+from sweep.training.score import score
 
 QUANTITIES = ["energy", "forces", "atomic_multipoles", "total_charge", "dipole", "esps"]
 
@@ -109,9 +110,9 @@ def test_a_quantity_without_any_label_is_nan():
 def test_score_is_the_geometric_mean_of_relative_errors():
     metrics = {"rmse_energy": 0.2, "rmse_forces": 0.5, "mae_energy": 0.1, "mae_forces": 0.1}
     scales = {"energy": 2.0, "forces": 1.0}
-    assert score(metrics, scales, ["energy", "forces"], "rmse") == pytest.approx(math.sqrt(0.05))
-    assert score(metrics, scales, ["energy"], "mae") == pytest.approx(0.05)
-    assert math.isnan(score({"rmse_energy": math.inf}, scales, ["energy"], "rmse"))
+    assert score(metrics, scales, {"energy": 1, "forces": 1}, "rmse") == pytest.approx(0.05**0.5)
+    assert score(metrics, scales, {"energy": 1.0}, "mae") == pytest.approx(0.05)
+    assert math.isnan(score({"rmse_energy": math.inf}, scales, {"energy": 1.0}, "rmse"))
 
 
 def test_score_does_not_depend_on_weights():

@@ -1,0 +1,1 @@
+"""Trials that another program trains: it is started, followed, judged and ended from here."""
