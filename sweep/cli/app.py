@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "train once with the configured weights: Hydra's overrides",
     "compare": "compare studies and trials: tables, advice and a page with all figures",
     "export": "the best weights for MACE_SCF, mace_run_train, Hydra and programs",
+    "note": "notes and tags of trials",
     "plot": "what each term contributed at every batch of one run",
     "dashboard": "serve optuna-dashboard for a study, with notes and pictures of its trials",
     "generate": "make a shipped data set again",

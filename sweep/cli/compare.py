@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweep.cli.program import guarded, listed, make_parser, positive
+from sweep.errors import InputError
 
 __all__ = ["main"]
 
 _EXAMPLES = """\
-examples (python -m sweep.compare is the same as loss-sweep compare):
-  python -m sweep.compare outputs/esp_weights
+examples (python -m sweep.compare is the same):
+  loss-sweep compare outputs/esp_weights
   loss-sweep compare outputs/first outputs/second --out comparison
   loss-sweep compare outputs/runs/2026-11-22_10-15-42 outputs/runs/2026-11-22_11-03-07
   loss-sweep compare outputs/esp_weights --weights esps=3,forces=50
@@ -30,6 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(args: argparse.Namespace) -> None:
+    for folder in args.folders:
+        key, is_override, _ = str(folder).partition("=")
+        if is_override and not folder.exists():
+            raise InputError(
+                f"{folder}: compare takes folders, and no overrides such as {key}; other metrics "
+                "and limits: --metrics forces,dipole --limit forces=1.1"
+            )
     # Only now: --help and wrong arguments must not wait for pandas.
     from sweep.report.compare import Options, run
 
@@ -61,9 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--weights", metavar="TERM=W,...", help="show the recorded balance under other weights too")
     add(
         "--metrics",
-        metavar="QUANTITY,...",
+        metavar="QUANTITY[=EXPONENT],...",
         default="",
-        help="judge the same trials by these errors instead of the study's own",
+        help="judge the same trials by these errors instead of the study's own; forces=2 counts "
+        "twice in the geometric mean",
     )
     add(
         "--limit",

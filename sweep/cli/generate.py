@@ -11,7 +11,7 @@ from sweep.cli.program import guarded, make_parser
 __all__ = ["main"]
 
 # As in sweep.datagen.recipes, which waits for ASE.
-_NAMES = ("water_boxes", "water_clusters")
+_NAMES = ("organics", "water_boxes", "water_clusters")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

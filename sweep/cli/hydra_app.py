@@ -20,8 +20,9 @@ from sweep.config.checks import omegaconf_message
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError, SweepError, unknown
 from sweep.hydra_plugin.registration import register
-from sweep.mace_scf.command import expand
-from sweep.study.storage_url import masked
+from sweep.mace_scf.command import expand as from_mace_scf
+from sweep.passwords import masked
+from sweep.training.mace_run_train.command import expand as from_mace_run_train
 
 __all__ = ["run"]
 
@@ -50,7 +51,7 @@ def _run(arguments: Sequence[str]) -> None:
                 raise
             failed.append(error)  # raised from here Hydra would print lines of its own
 
-    words = expand(understood(arguments))
+    words = from_mace_run_train(from_mace_scf(understood(arguments)))
     check_config_dirs(words)
     before = sys.argv
     sys.argv = [PROGRAM, *words]
@@ -101,6 +102,12 @@ def _message(error: Exception) -> str:
             where, found, _ = text.partition(f": {type(cause).__name__} raised while composing")
             return f"{where}: " * bool(found) + omegaconf_message(cause)
         cause = cause.__cause__ or cause.__context__
+    where, refused, _ = text.partition("Cannot merge DictConfig with ListConfig")
+    if refused:  # which OmegaConf says without the key
+        return (
+            f"{where}a mapping stands where a list is expected; exponents of objective.metrics are "
+            "written as metrics: [forces: 2, energy]"
+        )
     return text
 
 

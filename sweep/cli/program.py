@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import pwd
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from sweep import __version__
 from sweep.errors import InputError, SweepError, printable
@@ -32,7 +34,8 @@ def guarded(act: Callable[[], None], *, interrupted: str | None = "stopped") -> 
 
     Args:
         act: The command.
-        interrupted: What Ctrl-C prints; None for commands that it ends as it should.
+        interrupted: What Ctrl-C prints, if the interruption itself has no words; None for commands
+            that it ends as it should.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe whose encoding lacks Å
@@ -48,10 +51,10 @@ def guarded(act: Callable[[], None], *, interrupted: str | None = "stopped") -> 
             raise
         _say(f"error: {_line(error)}")
         return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if interrupted is None:
             return 0
-        _say(interrupted)
+        _say(str(error) or interrupted)
         return INTERRUPTED
     finally:
         try:
@@ -95,8 +98,29 @@ def listed(text: str) -> list[str]:
 
 def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        line = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return line + (_whose(error.filename) if isinstance(error, PermissionError) else "")
     return str(error)
+
+
+def _whose(name: object) -> str:
+    """Who can let the user in: the owner of what is in the way, if it is someone else."""
+    if not isinstance(name, str | os.PathLike):
+        return ""
+    path = Path(os.path.abspath(name))
+    for place in (path, *path.parents):
+        try:
+            owner = place.stat().st_uid
+        except OSError:  # nothing there, or it is in a folder that lets nobody in
+            continue
+        if owner == os.geteuid():
+            return ""
+        try:
+            who = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            who = f"user {owner}"
+        return f"; {place} is {who}'s, who can let the group in: chmod -R g+rwX {place}"
+    return ""
 
 
 def _say(line: str) -> None:

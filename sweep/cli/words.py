@@ -18,6 +18,7 @@ __all__ = ["understood"]
 _SEARCHED = "hydra.sweeper.params"
 _TERM = re.compile(r"(\+{0,2})(loss\.\w+)=(.+)")
 _STAGE = re.compile(r"\+{1,2}train_schedule\.(\d+)=\{.*")
+_METRICS = re.compile(r"objective\.metrics=\{(.*)\}")
 _WEIGHT = re.compile(r"[-+.\d]|(?:interval|range|tag|int|float)\(")
 _MULTIRUN = ("-m", "--multirun")
 _SHOW_ONLY = ("--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help")
@@ -27,6 +28,8 @@ def understood(arguments: Sequence[str]) -> list[str]:
     """The words of the command line, flags first.
 
     * ``loss.forces=3`` is ``loss.forces.weight=3``, which is said.
+    * ``objective.metrics={forces: 2}`` is ``objective.metrics=[{forces: 2}]``: Hydra puts no
+      mapping in the place of a list.
     * ``hydra.sweeper.params.KEY=…`` names a searched key, whose dots Hydra would take for levels;
       ``null`` and ``~`` take it out of the search.
     * ``+train_schedule.1={…}`` adds a stage, which Hydra cannot.
@@ -44,7 +47,7 @@ def understood(arguments: Sequence[str]) -> list[str]:
     flags = [flag for flag in flags if flag not in _MULTIRUN]
     if multirun and not any(flag.partition("=")[0] in _SHOW_ONLY for flag in flags):
         flags.append("-m")
-    return flags + _with_stages(_searched([_weighed(word) for word in overrides]))
+    return flags + _with_stages(_searched([_measured(_weighed(word)) for word in overrides]))
 
 
 def _check(flag: str) -> None:
@@ -62,6 +65,10 @@ def _weighed(word: str) -> str:
     whole = f"{match[1]}{match[2]}.weight={match[3]}"
     print(f"{word} is read as {whole}", file=sys.stderr)
     return whole
+
+
+def _measured(word: str) -> str:
+    return _METRICS.sub(r"objective.metrics=[{\1}]", word)
 
 
 def _searched(words: Sequence[str]) -> list[str]:

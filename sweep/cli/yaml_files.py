@@ -1,7 +1,6 @@
-"""Anchors of YAML files that stand for more than any computer holds. Imports no torch.
+"""YAML files that Hydra cannot read, or reads for ever. Imports no torch.
 
-Hydra copies what an anchor stands for wherever its alias is: a few lines can mean billions of
-values.
+It copies what an anchor stands for wherever its alias is: a few lines can mean billions of values.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def check_config_dirs(words: Sequence[str]) -> None:
     """Check the files of the folders that a command line names as configuration.
 
     Raises:
-        InputError: naming the file whose anchors stand for too much.
+        InputError: naming the file that holds no keys, or whose anchors stand for too much.
     """
     folders = [after for flag, after in itertools.pairwise(words) if flag in _FLAGS]
     folders += [word.partition("=")[2] for word in words if word.startswith("--config-")]
@@ -38,14 +37,14 @@ def check_config_dirs(words: Sequence[str]) -> None:
 def _check(path: Path) -> None:
     try:
         text = path.read_text(encoding="utf-8")
-        if "*" not in text:  # no alias
-            return
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
-        size = _size(root, {}) if root is not None else 0
+        size = _size(root, {}) if root is not None and "*" in text else 0  # with an alias
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return  # Hydra tells if it needs the file
     except RecursionError as error:
         raise InputError(f"{path}: an anchor holds itself") from error
+    if isinstance(root, yaml.SequenceNode):
+        raise InputError(f"{path}: is a list; a configuration has keys, as in 'seed: 1'")
     if size > MOST:
         raise InputError(
             f"{path}: its anchors stand for {size:.1g} values; at most {MOST} are read"

@@ -10,6 +10,7 @@ from typing import Any
 
 from sweep.config.schema import Config
 from sweep.config.stages import CONF_DIR, resolve_stages
+from sweep.config.trainers import TrainerKind, trainer_kind
 from sweep.errors import InputError, unknown
 from sweep.export.winner import Winner
 from sweep.records.trial_file import shortened
@@ -40,8 +41,10 @@ def hydra(winner: Winner) -> str:
     _check_keys(winner.config, str(path))
     _check_same_weights(winner, str(path))
     settings, params = _sweeper(winner)
+    trainer = _trainer(winner.config, str(path))
     defaults: list[dict[str, Any]] = [
-        {f"override /{group}": option} for group, option in _REPLACED.items()
+        {f"override /{group}": option}
+        for group, option in {**_REPLACED, "trainer": trainer.option}.items()
     ]
     choices = _mapping(_mapping(winner.hydra, "runtime"), "choices")
     for group in _SWEEPER_GROUPS:
@@ -51,13 +54,21 @@ def hydra(winner: Winner) -> str:
             defaults.append({f"override /hydra/sweeper/{group}": option})
     settings["study_name"] = f"{winner.study}_from_{winner.number}"
     settings["params"] = params
+    moves = winner.trial.weighting != "fixed" and not winner.is_staged
+    how = "as that trial did" if moves else "with these weights"
     remarks = [
-        *winner.comments(),
-        "Saved as DIR/experiment/NAME.yaml it trains with these weights:",
+        *winner.comments(still_move=moves),
+        f"Saved as DIR/experiment/NAME.yaml it trains {how}:",
         "    python -m sweep --config-dir DIR +experiment=NAME",
-        "and searches on from them, as trial 0, with -m after it.",
     ]
-    lacking = [key for key in winner.trial.params if key not in params]
+    if winner.is_staged:  # what was searched is not in it any more
+        settings["params"] = {}
+    elif moves:
+        remarks.append("and searches with -m after it; this training is trial 1 then.")
+    else:
+        remarks.append("and searches on from them, as trial 0, with -m after it.")
+    searches_all = winner.is_staged or _mapping(winner.config, "search").get("auto") is not None
+    lacking = [] if searches_all else [key for key in winner.trial.params if key not in params]
     if lacking:
         remarks.append(f"Searched on the command line, not here: {', '.join(lacking)}")
     head = comments(["@package _global_", *remarks])
@@ -72,6 +83,7 @@ def as_json(winner: Winner) -> str:
         "study": winner.study,
         "trial": winner.number,
         "chosen_as": winner.chosen_as,
+        "caveat": winner.caveat,
         **{key: getattr(trial, key) for key in ("state", "role", "score", "epoch")},
         **{key: details.get(key) for key in ("seed", "dtype")},
         "config_sha256": winner.config_hash,
@@ -112,6 +124,13 @@ def _sweeper(winner: Winner) -> tuple[dict[str, Any], dict[str, Any]]:
     return settings, dict(params)
 
 
+def _trainer(config: Mapping[str, Any], path: str) -> TrainerKind:
+    """The trainer of a configuration, our own in those of version 0.1."""
+    if not isinstance(config.get("trainer", {}), Mapping):
+        raise InputError(f"{path}: 'trainer' is {shortened(config['trainer'])}, expected keys")
+    return trainer_kind(config)
+
+
 def _mapping(node: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """The mapping under a key, an empty one if there is none."""
     found = node.get(key)
@@ -126,7 +145,8 @@ def _check_same_weights(winner: Winner, path: str) -> None:
     if winner.trial.weighting != "fixed" or config.get("loss_modules"):
         return
     try:
-        stages = resolve_stages(config["train_schedule"], config["loss"])
+        own_terms = not _trainer(config, path).is_program
+        stages = resolve_stages(config["train_schedule"], config["loss"], own_terms=own_terms)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is not a configuration of this program ({error})") from error
     recorded = [stage.loss for stage in winner.trial.stages]

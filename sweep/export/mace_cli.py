@@ -1,9 +1,7 @@
 """Weights as flags of ``mace_run_train``, where its losses have the same terms.
 
-Its losses are fixed combinations of terms. They equal ours (the tests compare with mace's own
-classes) up to two things: some multiply the dipole by 100, which the exported weight takes back,
-and some ignore the weights of configurations, which is said in a comment. So are terms that the
-chosen loss does not have.
+Two things of its losses are said or taken back, see :mod:`.mace_losses`; terms that the chosen loss
+does not have are said in a comment.
 """
 
 from __future__ import annotations
@@ -11,76 +9,21 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sweep.errors import InputError
-from sweep.export.mace_flags import setup_flags
+from sweep.export.mace_flags import flags_of_the_user, setup_flags
 from sweep.export.winner import Winner
 from sweep.records.trial_file import shortened
 from sweep.records.weights_file import comments, number_text
+from sweep.training.mace_run_train.mace_losses import MACE_LOSSES, MaceLoss
 
 __all__ = ["mace_cli"]
 
-_UNWEIGHTED = "ignores the weights of configurations (config_weight)"
-_UNMASKED = "fits every dipole, also those that are missing or masked: to zero"
-
-
-@dataclass(frozen=True)
-class _Loss:
-    """One choice of ``--loss``.
-
-    Attributes:
-        name: What ``--loss`` takes.
-        flags: For every term the flag of its weight and the factor that mace hides in it.
-        extra: What else it needs on the command line.
-        two_stages: Whether it has a second stage.
-        remark: How it differs from ours.
-    """
-
-    name: str
-    flags: Mapping[str, tuple[str, float]]
-    extra: tuple[str, ...] = ()
-    two_stages: bool = True
-    remark: str | None = None
-
-
-_ENERGY_FORCES = {"energy_per_atom": ("energy_weight", 1.0), "forces": ("forces_weight", 1.0)}
-_LOSSES = (
-    _Loss("weighted", _ENERGY_FORCES),
-    _Loss("stress", {**_ENERGY_FORCES, "stress": ("stress_weight", 1.0)}),
-    _Loss(
-        "universal",
-        {
-            "energy_per_atom_huber": ("energy_weight", 1.0),
-            "forces_huber": ("forces_weight", 1.0),
-            "stress_huber": ("stress_weight", 1.0),
-        },
-        remark=_UNWEIGHTED,
-    ),
-    _Loss(
-        "dipole",
-        {"dipole_per_atom": ("dipole_weight", 100.0)},
-        extra=("--model=AtomicDipolesMACE", "--error_table=DipoleRMSE"),
-        two_stages=False,
-        remark=f"{_UNWEIGHTED} and {_UNMASKED}",
-    ),
-    _Loss(
-        "dipole_polar",
-        {
-            "dipole_per_atom": ("dipole_weight", 1.0),
-            "polarizability": ("polarizability_weight", 1.0),
-        },
-        extra=("--model=AtomicDielectricMACE", "--error_table=DipolePolarRMSE"),
-        remark=f"{_UNWEIGHTED} and {_UNMASKED}",
-    ),
-    _Loss(
-        "energy_forces_dipole",
-        {**_ENERGY_FORCES, "dipole_per_atom": ("dipole_weight", 100.0)},
-        extra=("--model=EnergyDipolesMACE", "--error_table=EnergyDipoleRMSE"),
-        remark=f"its dipole term {_UNWEIGHTED} and {_UNMASKED}",
-    ),
-)
+_REMARKS_OF_OWN = [
+    "Your flags, from where the study was started, and the weights after them.",
+    "mace_run_train keeps the epoch with the smallest weighted loss; the trial the best score.",
+]
 
 
 def mace_cli(winner: Winner) -> str:
@@ -99,7 +42,8 @@ def mace_cli(winner: Winner) -> str:
     ]
     if len(stages) > 2:
         raise InputError(f"mace_run_train has two stages; trial {winner.number} has {len(stages)}")
-    choice = _choose(losses)
+    own = flags_of_the_user(winner.config)
+    choice = _choose(losses, [] if own is None else own)
     if len(stages) == 2 and not choice.two_stages:
         raise InputError(f"mace_run_train has no second stage with --loss={choice.name}")
     remarks = winner.comments()
@@ -109,10 +53,14 @@ def mace_cli(winner: Winner) -> str:
             remarks.append(f"stage {index}: --loss={choice.name} has no {name} (weight {weight})")
         if stage.get("fixed_point_training_options") is not None:
             remarks.append(f"stage {index}: mace_run_train has no fixed_point_training_options")
-    setup, lacking = setup_flags(winner.config)
     name = re.sub(r"[^\w-]+", "_", winner.study)
-    flags = [f"--name={name}_{winner.number}", *setup]
-    flags += [f"--loss={choice.name}", *(choice.extra or ("--model=ScaleShiftMACE",))]
+    if own is None:
+        setup, remarks_of_setup = setup_flags(winner.config)
+        setup += list(choice.extra or ("--model=ScaleShiftMACE",))
+    else:
+        setup = [*own, f"--seed={winner.config['seed']}"] if winner.config else own
+        remarks_of_setup = _REMARKS_OF_OWN
+    flags = [*setup, f"--name={name}_{winner.number}", f"--loss={choice.name}"]
     flags += [*_weights(choice, losses[0], ""), *_huber_delta(losses)]
     flags += [f"--lr={number_text(stages[0]['lr'])}"]
     flags += [f"--max_num_epochs={int(stages[-1]['end']) + 1}"]
@@ -120,7 +68,7 @@ def mace_cli(winner: Winner) -> str:
         flags += ["--swa", f"--start_swa={int(stages[1]['start'])}"]
         flags += _weights(choice, losses[1], "swa_")
         flags += [f"--swa_lr={number_text(stages[1]['lr'])}"]
-    remarks += lacking
+    remarks += remarks_of_setup
     if choice.remark:
         remarks.append(f"--loss={choice.name} {choice.remark}.")
     if any(factor != 1.0 for _, factor in choice.flags.values()):
@@ -133,13 +81,18 @@ def mace_cli(winner: Winner) -> str:
     )
 
 
-def _choose(losses: Sequence[Mapping[str, Any]]) -> _Loss:
-    """The first loss that has all terms, else the one that has most of them."""
+def _choose(losses: Sequence[Mapping[str, Any]], own: Sequence[str]) -> MaceLoss:
+    """The loss that has all terms, else most of them: the user's own, or else the first."""
     wanted = dict.fromkeys(name for loss in losses for name in loss)
-    choice = max(_LOSSES, key=lambda loss: len(wanted.keys() & loss.flags.keys()))
+    preferred = next((w.partition("=")[2] for w in reversed(own) if w.startswith("--loss=")), None)
+
+    def rank(loss: MaceLoss) -> tuple[int, bool]:
+        return len(wanted.keys() & loss.flags.keys()), loss.name == preferred
+
+    choice = max(MACE_LOSSES, key=rank)
     for index, loss in enumerate(losses):
         if not loss.keys() & choice.flags.keys():
-            known = {name for each in _LOSSES for name in each.flags}
+            known = {name for each in MACE_LOSSES for name in each.flags}
             raise InputError(
                 f"stage {index}: mace_run_train has no loss with {', '.join(loss)}"
                 + (f" and {', '.join(wanted)}" if len(losses) > 1 else "")
@@ -148,7 +101,7 @@ def _choose(losses: Sequence[Mapping[str, Any]]) -> _Loss:
     return choice
 
 
-def _weights(choice: _Loss, loss: Mapping[str, Mapping[str, Any]], prefix: str) -> list[str]:
+def _weights(choice: MaceLoss, loss: Mapping[str, Mapping[str, Any]], prefix: str) -> list[str]:
     """The weight of every term of mace's loss; 0 for those that this stage does not have."""
     return [
         f"--{prefix}{flag}={number_text(float(loss.get(name, {}).get('weight', 0.0)) / factor)}"

@@ -6,14 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sweep.errors import InputError
+from omegaconf import DictConfig
 
-__all__ = ["setup_flags"]
+from sweep.data.type_weights import check_type_weights
+from sweep.errors import InputError
+from sweep.training.mace_run_train.arguments import words_of
+
+__all__ = ["flags_of_the_user", "setup_flags"]
 
 # Of the same name and meaning in mace.
 _TRAINER = (
     "batch_size", "valid_batch_size", "optimizer", "weight_decay", "ema_decay", "clip_grad",
     "scheduler", "lr_factor", "scheduler_patience", "lr_scheduler_gamma", "default_dtype",
+    "patience", "eval_interval",
 )  # fmt: skip
 _MODEL = (
     "num_channels", "max_L", "r_max", "num_radial_basis", "num_cutoff_basis", "max_ell",
@@ -25,6 +30,14 @@ _LABELS = {
     "arrays_keys": ("forces",),
 }
 _SHIPPED = re.compile(r"\$\{shipped_data:([\w./-]+)\}")
+
+
+def flags_of_the_user(config: Mapping[str, Any] | None) -> list[str] | None:
+    """The flags with which ``mace_run_train`` itself trained the trial; None if it did not."""
+    trainer = _mapping(config or {}, "trainer")
+    if trainer.get("name") != "mace_run_train":
+        return None
+    return words_of(DictConfig({"trainer": dict(trainer)}))
 
 
 def setup_flags(config: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
@@ -87,8 +100,22 @@ def _add_trainer(flags: _Flags, trainer: Mapping[str, Any]) -> list[str]:
         flags.flags.append("--ema")
     if "clip_grad" in trainer and trainer["clip_grad"] is None:
         flags.flags.append("--clip_grad=None")
+    if trainer.get("patience") is not None:
+        remarks.append(
+            "mace_run_train's patience counts validations without a smaller loss, in the first "
+            "stage, too, after which it begins the second; the trial's the score, in the last stage"
+        )
     if trainer.get("amsgrad") is False:
         remarks.append("mace_run_train always uses AMSGrad; the trial did not")
+    beta, beta_two = trainer.get("beta", 0.9), trainer.get("beta_two", 0.999)
+    if trainer.get("optimizer") == "schedulefree":
+        flags.add("beta1_schedulefree", beta)
+        flags.add("beta2_schedulefree", beta_two)
+    else:
+        if beta != 0.9:
+            flags.add("beta", beta)
+        if beta_two != 0.999:
+            remarks.append(f"mace_run_train has no beta_two; the trial's was {beta_two:g}")
     if "scheduler" in trainer and trainer["scheduler"] is None:
         flags.flags += ["--scheduler=ExponentialLR", "--lr_scheduler_gamma=1.0"]
         remarks.append("No scheduler: one whose factor is 1")
@@ -113,6 +140,9 @@ def _add_data(flags: _Flags, head: Mapping[str, Any]) -> list[str]:
         unread += [str(label) for label in keys if label not in labels]
     if unread:
         remarks.append(f"mace_run_train reads no {', '.join(unread)}")
+    weights = check_type_weights(head.get("config_type_weights"), "heads: config_type_weights")
+    if weights:
+        flags.flags.append(f"--config_type_weights={weights}")
     energies = head.get("E0s")
     if isinstance(energies, Mapping):
         from ase.data import atomic_numbers

@@ -1,4 +1,4 @@
-"""What ``python -m sweep.compare`` does: read, print, write; again and again when it watches."""
+"""What ``loss-sweep compare`` does: read, print, write; again and again when it watches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group
 from rich.live import Live
@@ -14,6 +15,7 @@ from rich.live import Live
 from sweep.console import make_console, plain
 from sweep.errors import InputError, unknown
 from sweep.files import write_text
+from sweep.quantities import exponents_of
 from sweep.records import Study
 from sweep.report.comparison.comparison import Comparison, compare
 from sweep.report.comparison.data_files import csv_files
@@ -37,7 +39,7 @@ class Options:
         folders: Folders of studies and trials.
         out: Folder of the page, None for the usual one.
         weights: Weights of a what-if, as text.
-        metrics: Quantities to judge by instead of the study's own.
+        metrics: Quantities to judge by instead of the study's own, as text, with exponents.
         limits: Largest errors allowed instead of the study's own, as text.
         trials: Labels of the trials whose training is shown.
         figures: Formats in which figures are written beside the page.
@@ -140,7 +142,22 @@ def _judge(options: Options) -> Callable[[Study], Study]:
     limits = None
     if options.limits is not None:
         limits = parse_numbers("--limit", options.limits) if options.limits else {}
-    return lambda study: study.judged(options.metrics or None, limits)
+    powers = _powers(options.metrics) or None
+    return lambda study: study.judged(powers, limits)
+
+
+def _powers(metrics: Sequence[str]) -> dict[str, float]:
+    """Quantity -> exponent, of ``forces=2`` and ``energy``."""
+    entries: list[Any] = []
+    for text in dict.fromkeys(metrics):
+        name, sign, value = text.partition("=")
+        try:
+            entries.append({name.strip(): float(value)} if sign else name)
+        except ValueError as error:
+            raise InputError(
+                f"--metrics: the exponent of '{name}' must be a number; got '{value}'"
+            ) from error
+    return exponents_of(entries, where="--metrics")
 
 
 def _write(comparisons: Sequence[Comparison], options: Options, *, refresh: int | None) -> Path:

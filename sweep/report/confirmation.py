@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sweep.errors import DamagedRecordError
 from sweep.records import Study, Trial
-from sweep.report.spread import SIGNIFICANCE, Spread, welch
+from sweep.report.spread import SIGNIFICANCE, Spread, paired, welch
 
 __all__ = ["Candidate", "Confirmation", "read_confirmation"]
 
@@ -59,6 +59,7 @@ class Confirmation:
         minimize: What the search minimises: ``score`` or quantities.
         best: Number of the trial that is the answer of the search.
         best_role: What it is called: ``best`` or ``knee``.
+        length: How many times as long as those of the search its trainings were.
     """
 
     folder: Path
@@ -67,6 +68,7 @@ class Confirmation:
     minimize: tuple[str, ...] = ("score",)
     best: int | None = None
     best_role: str = "best"
+    length: int = 1
 
     @property
     def statistic(self) -> str:
@@ -74,9 +76,14 @@ class Confirmation:
         return next((t.statistic for c in self.candidates for t in c.repeats), "rmse")
 
     @property
+    def of_best(self) -> Candidate | None:
+        """The answer of the search, if it was trained again and is not the default."""
+        return self.candidate(self.best) if self.best else None
+
+    @property
     def is_of_best(self) -> bool:
         """Whether the answer of the search itself was trained again."""
-        return bool(self.others) and self.others[0].number == self.best
+        return self.of_best is not None
 
     @property
     def default(self) -> Candidate | None:
@@ -89,7 +96,7 @@ class Confirmation:
 
     @property
     def others(self) -> list[Candidate]:
-        """The best trials of the search, best first."""
+        """The other references and the best trials of the search, best first."""
         return [c for c in self.candidates if c.number]
 
     @cached_property
@@ -125,33 +132,83 @@ class Confirmation:
         found = self.pair(candidate, key)
         return None if found is None else welch(found[0].values, found[1].values)
 
+    def paired_p_value(self, candidate: Candidate, other: Candidate) -> float | None:
+        """Probability of so large a gain over another candidate without any, seed by seed.
+
+        The paired t-test, one-sided, of the scores on :attr:`split`; Welch's where the seeds of the
+        complete trainings differ. None if there are too few.
+        """
+        scores = [
+            {t.details.get("seed"): t.score_on(self.split) for t in c.complete}
+            for c in (candidate, other)
+        ]
+        if any(value is None for of in scores for value in of.values()):
+            return None
+        seeds = [seed for seed in scores[0] if seed in scores[1]]
+        if len(seeds) < max(map(len, scores)):
+            own, theirs = self.score(candidate), self.score(other)
+            return None if own is None or theirs is None else welch(own.values, theirs.values)
+        return paired([scores[0][seed] or 0.0 for seed in seeds],
+                      [scores[1][seed] or 0.0 for seed in seeds])  # fmt: skip
+
+    @cached_property
+    def holds(self) -> Candidate | None:
+        """The candidate with the lowest mean score; None with several objectives or one seed."""
+        known = [(s.mean, c) for c in self.candidates
+                 if (s := self.score(c)) is not None and len(s.values) > 1]  # fmt: skip
+        if len(known) < 2 or len(self.minimize) > 1:
+            return None
+        return min(known, key=lambda pair: pair[0])[1]
+
+    @property
+    def recommended(self) -> int | None:
+        """Number of the trial to take: of longer trainings, the one that holds; None if unknown.
+
+        Trainings as long as those of the search change no answer, they only say how sure it is.
+        """
+        return self.holds.number if self.length > 1 and self.holds is not None else self.best
+
+    def holding(self, study: Study) -> Trial | None:
+        """The trial that is recommended in place of the best of the search; None for no other."""
+        number = self.recommended
+        other = study.best is not None and number not in (None, study.best.number)
+        return study[number] if other and number is not None else None
+
     @property
     def is_beyond_noise(self) -> bool | None:
-        """Whether the best of the search beats the default; None if that cannot be said.
+        """Whether the best of the search beats the default: see :meth:`beats_default`."""
+        return self.beats_default(self.others[0]) if self.others else None
+
+    def beats_default(self, candidate: Candidate) -> bool | None:
+        """Whether a candidate beats the default beyond the noise; None if that cannot be said.
 
         With several objectives: in one of them at least, all of them tested.
         """
-        if not self.others:
-            return None
-        values = [
-            p for key in self.minimize if (p := self.p_value(self.others[0], key)) is not None
-        ]
+        values = [p for key in self.minimize if (p := self.p_value(candidate, key)) is not None]
         return min(values) < SIGNIFICANCE / len(self.minimize) if values else None
+
+    def choice_p_value(self, holds: Candidate, other: Candidate) -> float | None:
+        """:meth:`paired_p_value` of the one that holds, which was chosen for its lowest mean.
+
+        It was chosen among several, each of which had its chance.
+        """
+        p = self.paired_p_value(holds, other)
+        return None if p is None else min(1.0, p * max(1, len(self.candidates) - 1))
 
 
 def read_confirmation(study: Study) -> Confirmation | None:
-    """Read the trainings that confirm a search; None if there are none.
+    """Read the trainings that confirm a search, the longest ones; None if there are none.
 
     Args:
         study: The search.
     """
     repeats: dict[int, list[Trial]] = {}
     unreadable = []
-    for path in sorted((study.folder / "confirm").glob("*-seed*/trial.json")):
+    lengths = _by_length(study.folder / "confirm")
+    length = max(lengths, default=1)
+    for path in lengths.get(length, ()):
         try:
-            trial = Trial.read(path.parent)
-            if study.judgement is not None:
-                trial = study.judgement.apply(trial)
+            trial = study.judge(Trial.read(path.parent))
             repeats.setdefault(trial.number, []).append(trial)
         except DamagedRecordError as error:
             unreadable.append(str(error))
@@ -174,4 +231,14 @@ def read_confirmation(study: Study) -> Confirmation | None:
         minimize=study.objective.minimize if several and study.objective else ("score",),
         best=None if study.best is None else study.best.number,
         best_role=study.best_role,
+        length=length,
     )
+
+
+def _by_length(folder: Path) -> dict[int, list[Path]]:
+    """The files of trainings that confirm a search, by how many times as long they were."""
+    found: dict[int, list[Path]] = {}
+    for path in sorted(folder.glob("*-seed*/trial.json")):
+        tail = path.parent.name.partition("-x")[2]
+        found.setdefault(int(tail) if tail.isdecimal() else 1, []).append(path)
+    return found

@@ -6,9 +6,9 @@ from sweep.numbers import change, count, joined, number
 from sweep.records import State
 from sweep.report.confirmation import Candidate, Confirmation
 from sweep.report.names import SPLITS, metric_of
-from sweep.report.spread import MAX_SEEDS, SIGNIFICANCE, Spread, seeds_needed, welch
+from sweep.report.spread import MAX_SEEDS, SIGNIFICANCE, Spread, seeds_needed
 
-__all__ = ["confirmation_gain", "confirmation_sentences"]
+__all__ = ["confirmation_gain", "confirmation_sentences", "seed_caveat"]
 
 _LUCK = 0.02  # relative difference of two scores that is worth a sentence
 
@@ -18,7 +18,7 @@ def confirmation_sentences(found: Confirmation) -> list[str]:
     gain = confirmation_gain(found)
     told = [] if gain is None else [gain]
     told += [text for c in found.candidates[:2] if (text := _luck(c))]
-    told += _better(found)
+    told += _holding(found)
     told += [text for c in found.candidates if (text := _unfinished(found, c))]
     return told + [f"left out: {reason}" for reason in found.unreadable]
 
@@ -27,7 +27,7 @@ def confirmation_gain(found: Confirmation) -> str | None:
     """Whether the best of the search beats the default, and whether the seeds can show it."""
     if not found.others or found.default is None:
         return None
-    candidate = found.others[0]
+    candidate = found.of_best or found.others[0]
     if len(found.minimize) > 1:
         return _gain_of_several(found, candidate)
     pair = found.pair(candidate)
@@ -35,6 +35,8 @@ def confirmation_gain(found: Confirmation) -> str | None:
         return None
     own, reference = pair
     n_seeds = count(min(len(own.values), len(reference.values)), "seed")
+    if found.length > 1:
+        n_seeds += f", {found.length} times the length"
     name, ratio = f"trial {candidate.number}", _ratio(own, reference)
     numbers = (
         f"(score {own.text()} against {reference.text()} on the {SPLITS[found.split]} set, "
@@ -56,6 +58,33 @@ def confirmation_gain(found: Confirmation) -> str | None:
     )
 
 
+def seed_caveat(found: Confirmation, number: int) -> str | None:
+    """What trainings with other seeds say against the weights of a trial; None for nothing.
+
+    That another trial, or the default, has the lower mean, or that the trial cannot be told from
+    the default. It stands wherever these weights are offered.
+    """
+    own = found.candidate(number)
+    score = None if own is None else found.score(own)
+    if own is None or score is None:
+        return None
+    longer = "" if found.length == 1 else f" and {found.length} times the length"
+    told = []
+    holds = found.holds
+    ahead = None if holds is None or holds is own else found.score(holds)
+    if holds is not None and ahead is not None:
+        p = found.choice_p_value(holds, own)
+        noise = "" if p is None or p < SIGNIFICANCE else ", within the noise"
+        told.append(
+            f"trial {holds.number}{_role(holds)} has the better score, {ahead.text()} against "
+            f"{score.text()} on the {SPLITS[found.split]} set{noise}"
+        )
+    unsure = own is not found.default and not found.beats_default(own)
+    if unsure and found.pair(own) is not None and holds is not found.default:
+        told.append("these weights cannot be told from the default weights")
+    return f"with other seeds{longer} {' and '.join(told)}" if told else None
+
+
 def _gain_of_several(found: Confirmation, candidate: Candidate) -> str | None:
     """The same for several objectives, each of which is tested."""
     limit = SIGNIFICANCE / len(found.minimize)
@@ -64,7 +93,8 @@ def _gain_of_several(found: Confirmation, candidate: Candidate) -> str | None:
         pair = found.pair(candidate, key)
         if pair is None:
             return None
-        (own, reference), metric, p = pair, metric_of(key), found.p_value(candidate, key)
+        (own, reference), p = pair, found.p_value(candidate, key)
+        metric = metric_of(key, candidate.repeats)
         ratio = _ratio(own, reference)
         text = (
             f"{metric.title} {own.text(metric.factor)} against {reference.text(metric.factor)}"
@@ -124,23 +154,41 @@ def _luck(candidate: Candidate) -> str | None:
     )
 
 
-def _better(found: Confirmation) -> list[str]:
-    """Whether another one is better on average than the best of the search."""
-    if len(found.minimize) > 1:
+def _holding(found: Confirmation) -> list[str]:
+    """Whether the best of the search is the best here, too; and whether that is beyond chance."""
+    holds = found.holds
+    best = found.candidate(found.best) if found.best is not None else None
+    if holds is None or best is None or found.score(best) is None:
         return []
-    scores = {c.number: s for c in found.others if (s := found.score(c)) is not None}
-    if not found.others or found.others[0].number not in scores or len(scores) < 2:
-        return []
-    first = found.others[0].number
-    best = min(scores, key=lambda n: scores[n].mean)
-    if best == first:
-        return []
-    p = welch(scores[best].values, scores[first].values)
+    where = "" if found.length == 1 else f" at {found.length} times the length"
+    own, searched = found.score(holds), found.score(best)
+    assert own is not None
+    assert searched is not None
+    if holds is best:
+        if found.length == 1 or not any(c is not best for c in found.others):
+            return []
+        return [f"trial {best.number}, the best of the search, is the best{where}, too"]
+    p = found.choice_p_value(holds, best)
     noise = "" if p is None or p < SIGNIFICANCE else ", within the noise"
-    return [
-        f"trial {best} is better on average than trial {first}, the best of the search: "
-        f"{scores[best].text()} against {scores[first].text()}{noise}"
-    ]
+    chance = "" if p is None else f" (p = {_p_text(p)} seed by seed, corrected for the choice)"
+    text = (
+        f"trial {holds.number}{_role(holds)} is better{where} than trial {best.number}, the best "
+        f"of the search: {own.text()} against {searched.text()}{noise}{chance}"
+    )
+    if found.length > 1:
+        text += f"; take trial {holds.number} for trainings of that length"
+    return [text]
+
+
+def _role(candidate: Candidate) -> str:
+    role = None if candidate.found is None else candidate.found.role
+    if candidate.found is not None and "weights_from" in candidate.found.details:
+        return f" (static weights from {candidate.found.details['weights_from']})"
+    return {
+        "default": " (the default weights)",
+        "balanced": " (weights that move while it trains)",
+        "static": " (the static weights that the moving ones ended with)",
+    }.get(role or "", "")
 
 
 def _unfinished(found: Confirmation, candidate: Candidate) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sweep.numbers import change, joined, number
+from sweep.numbers import above, change, joined
 from sweep.records import Study
 from sweep.records.feasibility import broken
 from sweep.report.names import metric_of
@@ -43,7 +43,7 @@ def blocked_sentence(study: Study) -> str | None:
     names = [name for name in constraints if any(name in one for one in missed)]
     closest = study.blocked[0]
     misses = ", ".join(
-        f"{metric_of(name).title} {number(constraints[name] + value)} ×"
+        f"{metric_of(name).title} {above(constraints[name] + value, constraints[name])} ×"
         for name, value in missed[0].items()
     )
     assert closest.score is not None

@@ -19,8 +19,8 @@ def finish(folder: Path, name: str) -> None:
 
     with locked(folder / "locks" / "report.lock"):  # two workers may end together
         study = Study.read(folder, name)
-        write_summary(study)
         confirmation = read_confirmation(study)
+        write_summary(study, confirmation)
         draw_comparison(study, confirmation)
         if confirmation is not None:
             write_confirmation(confirmation)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sweep.quantities import QUANTITIES
+from sweep.quantities import quantity
+from sweep.records import Trial
+from sweep.records.frame import multipoles_max_l
 
-__all__ = ["SPLITS", "Metric", "metric_of", "short_names", "weight_term"]
+__all__ = ["SPLITS", "Metric", "metric_of", "short_names", "titles_of", "weight_term"]
 
 SPLITS = {"valid": "validation", "test": "test"}
 
@@ -40,12 +42,26 @@ class Metric:
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
-def metric_of(key: str) -> Metric:
-    """The metric of a key."""
+def metric_of(key: str, trials: Iterable[Trial] = ()) -> Metric:
+    """The metric of a key.
+
+    Args:
+        key: ``score`` or the name of a quantity.
+        trials: Whose errors are shown, where the unit is: multipoles that are charges only have
+            another one.
+    """
     if key == "score":
         return Metric("score", "score", "", 1.0)
-    quantity = QUANTITIES[key]
-    return Metric(key, quantity.title, quantity.display_unit, quantity.display_factor)
+    found = quantity(key, multipoles_max_l(trials))
+    return Metric(key, found.title, found.display_unit, found.display_factor)
+
+
+def titles_of(powers: Mapping[str, float]) -> list[str]:
+    """The quantities of a score by their titles, with the exponents that are not 1."""
+    return [
+        quantity(name).title + ("" if power == 1 else f" (exponent {power:g})")
+        for name, power in powers.items()
+    ]
 
 
 def weight_term(key: str) -> tuple[str, str | None] | None:

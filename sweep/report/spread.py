@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sweep.numbers import number
 
-__all__ = ["MAX_SEEDS", "SIGNIFICANCE", "Spread", "seeds_needed", "welch"]
+__all__ = ["MAX_SEEDS", "SIGNIFICANCE", "Spread", "paired", "seeds_needed", "welch"]
 
 SIGNIFICANCE = 0.05  # of the one-sided test
 MAX_SEEDS = 20  # more than anybody trains for the sake of a test
@@ -59,6 +59,19 @@ def welch(values: Sequence[float], reference: Sequence[float]) -> float | None:
         equal_var=False, alternative="less",
     )  # fmt: skip
     return float(result.pvalue)
+
+
+def paired(values: Sequence[float], reference: Sequence[float]) -> float | None:
+    """P-value of the mean of ``values`` not being below that of ``reference``, seed by seed."""
+    differences = [value - other for value, other in zip(values, reference, strict=True)]
+    if len(differences) < 2:
+        return None
+    mean = statistics.fmean(differences)
+    if statistics.stdev(differences) <= 1e-9 * abs(mean) or not mean:
+        return 0.0 if mean < 0 else 1.0  # the seed makes no difference
+    from scipy.stats import ttest_rel
+
+    return float(ttest_rel(values, reference, alternative="less").pvalue)
 
 
 def seeds_needed(

@@ -7,17 +7,25 @@ from typing import Any
 import yaml
 
 from sweep.files import write_json, write_text
+from sweep.numbers import sentence
 from sweep.records import Study, Trial
 from sweep.records.weights_file import comments, loss_block
 from sweep.report.confirmation import Candidate, Confirmation
-from sweep.report.confirmation_text import confirmation_sentences
+from sweep.report.confirmation_text import confirmation_sentences, seed_caveat
 from sweep.report.names import SPLITS
+from sweep.report.recommendation import recommend
 
 __all__ = ["write_confirmation", "write_summary"]
 
 
-def write_summary(study: Study) -> None:
-    """Write ``summary.json`` and, once there is a best trial, ``best_loss.yaml``."""
+def write_summary(study: Study, confirmation: Confirmation | None = None) -> None:
+    """Write ``summary.json`` and, once there is a best trial, ``best_loss.yaml``.
+
+    Args:
+        study: The study.
+        confirmation: Its trainings with other seeds; where longer ones say that another trial
+            holds, its weights are written.
+    """
     kept = {trial.number for trial in study.feasible}
     write_json(
         study.folder / "summary.json",
@@ -38,14 +46,15 @@ def write_summary(study: Study) -> None:
             ],
         },
     )  # fmt: skip
-    best, path = study.best, study.folder / "best_loss.yaml"
-    if best is None or not best.stages:
+    answer, path = recommend(study, confirmation), study.folder / "best_loss.yaml"
+    best = None if answer is None else answer.trial
+    if answer is None or best is None or not best.stages:
         path.unlink(missing_ok=True)  # of when trial 0, whose errors constrain, was not complete
     else:
-        what = "Best weights" if study.best_role == "best" else "Weights at the knee of the front"
         head = comments([
-            f"{what} of study {study.name}: trial {best.number}, score {best.score:.6g}, "
-            f"seed {best.details.get('seed')}",
+            f"{sentence(answer.name)} of study {study.name}: trial {best.number}, "
+            f"score {best.score:.6g}, seed {best.details.get('seed')}",
+            *([] if answer.caveat is None else [answer.caveat]),
             *([] if best.weighting == "fixed" else [
                 f"Geometric means of weights that moved while it trained ({best.weighting})."
             ]),
@@ -89,6 +98,8 @@ def write_confirmation(confirmation: Confirmation) -> None:
         confirmation.folder / "confirmation.json",
         {
             "split": confirmation.split,
+            "length": confirmation.length,
+            "recommended": confirmation.recommended,
             "trial": None if first is None else first.number,
             "p_value": None if first is None else confirmation.p_value(first),
             "beyond_noise": confirmation.is_beyond_noise,
@@ -109,6 +120,7 @@ def _candidate(confirmation: Confirmation, candidate: Candidate) -> dict[str, An
         "seeds": [trial.details.get("seed") for trial in candidate.repeats],
         "states": [trial.state for trial in candidate.repeats],
         "p_value": confirmation.p_value(candidate) if candidate.number else None,
+        "caveat": seed_caveat(confirmation, candidate.number),
         **{
             split: {
                 key: {"mean": s.mean, "deviation": s.deviation, "values": s.values}

@@ -23,6 +23,38 @@ ON_THE_COMMAND_LINE = {
         [*SMOKE, "train_schedule.1.loss={forces: 1, dipol: 1}"],
         ["train_schedule.1.loss.dipol", "'dipole'"],
     ),
+    "a label without a plus": (
+        [*OWN, "heads.default.arrays_keys.atomic_multipoles=q"],
+        ["'+heads.default.arrays_keys.atomic_multipoles=…'"],
+    ),
+    "charges as mace calls them": (
+        [*OWN, "+heads.default.arrays_keys.charges=q"],
+        ["arrays_keys.atomic_multipoles", "model.atomic_multipoles_max_l=0"],
+    ),
+    "a weight of a kind without a plus": (
+        [*OWN, "heads.default.config_type_weights={bulk: 2}"],
+        ["'+heads.default.config_type_weights.bulk=…'"],
+    ),
+    "a weight of a kind below zero": (
+        [*OWN, "+heads.default.config_type_weights={bulk: -1}"],
+        ["heads.default.config_type_weights.bulk", "from 0 on", "got -1.0"],
+    ),
+    "a weight of a kind that is a word": (
+        [*OWN, "+heads.default.config_type_weights={bulk: heavy}"],
+        ["heads.default.config_type_weights.bulk", "'heavy'"],
+    ),
+    "weights of kinds for another program": (
+        [*OWN, "trainer=command", "trainer.command=x", "+heads.default.config_type_weights={a: 2}"],
+        ["heads.default.config_type_weights", "our own training", "trainer=command"],
+    ),
+    "a metric without brackets": (
+        ["objective.metrics=forces"],
+        ["objective.metrics: must be a list", "objective.metrics=[…]"],
+    ),
+    "shares that nobody reads": (
+        ["weighting.shares.forces=3"],
+        ["weighting.shares.forces=3: not read with weighting=fixed", "weighting=gradient_shares"],
+    ),
     "option of a term": (
         ["loss=[forces_huber]", "+loss.forces_huber.hubr_delta=1"],
         ["loss.forces_huber", "hubr_delta", "'huber_delta'"],
@@ -66,7 +98,17 @@ ON_THE_COMMAND_LINE = {
     "added key of a stage": (["+train_schedule.0.lrr=3"], ["train_schedule.0.lrr", "'lr'"]),
     "key of the trainer": (["trainer.batch_siz=3"], ["trainer.batch_siz", "'batch_size'"]),
     "key of the model": (["model.r_mx=3"], ["model.r_mx", "'r_max'"]),
+    "irreps": (["model.hidden_irreps=16x0e"], ["model.hidden_irreps", "it is model.num_channels"]),
     "added key of the model": (["+model.r_mx=3"], ["model", "'r_mx'", "'r_max'"]),
+    "term of a stage without a loss": (
+        ["train_schedule.0.loss.forces=3"], ["loss.forces.weight", "'train_schedule.0.loss={forces"]
+    ),
+    "quantity as a term": (["loss=[energy,forces]"], ["did you mean 'energy_per_atom'"]),
+    "label of atoms among those of configurations": (
+        ["heads.water_clusters.info_keys.forces=F"],
+        ["it belongs in arrays_keys", "'+heads.water_clusters.arrays_keys.forces"],
+    ),
+    "units": (["+heads.water_clusters.units=eV"], ["units are eV"]),
     "key of a stage": (["train_schedule.0.lrr=3"], ["train_schedule.0.lrr", "'lr'"]),
     "stage": (["train_schedule.7.lr=3"], ["train_schedule.7", "valid: 0"]),
     "key of the objective": (["objective.metric=[energy]"], ["objective.metric", "'metrics'"]),
@@ -97,8 +139,13 @@ ON_THE_COMMAND_LINE = {
     "experiment": (["+experiment=smok"], ["experiment", "'smok'", "'smoke'"]),
     "a value of another type": (["seed=first"], ["seed", "'first'"]),
     "a seed out of range": (["seed=-1"], ["seed", "-1"]),
+    "schedulefree": (["trainer.optimizer=schedulefree"], ["averages", "trainer.ema=false"]),
     "optimizer": (["trainer.optimizer=adamm"], ["trainer.optimizer", "'adamm'", "'adam'"]),
     "batch size": (["trainer.batch_size=0"], ["trainer.batch_size", "at least 1", "got 0"]),
+    "patience": (["trainer.patience=0"], ["trainer.patience", "at least 1", "got 0"]),
+    "patience that is a word": (["trainer.patience=long"], ["trainer.patience", "'long'"]),
+    "evaluations": (["trainer.eval_interval=0"], ["trainer.eval_interval", "at least 1"]),
+    "evaluations that are none": (["trainer.eval_interval=null"], ["trainer.eval_interval"]),
     "EMA decay": (["trainer.ema_decay=nan"], ["trainer.ema_decay", "nan"]),
     "device": (["trainer.device=gpu"], ["trainer.device", "'gpu'"]),
     "learning rate": (["train_schedule.0.lr=0"], ["train_schedule.0.lr", "positive"]),
@@ -235,6 +282,10 @@ DATA = {
         [*OWN, "heads.default.valid_file=water.xyz", "heads.default.test_file=argon.xyz"],
         ["argon.xyz", "test", "Ar"],
     ),
+    "a weight of a kind that no configuration has": (
+        [*OWN, "+heads.default.config_type_weights={bulk: 2}"],
+        ["heads.default.config_type_weights", "'bulk'", "valid: Default"],
+    ),
     "validation fraction": ([*OWN, "heads.default.valid_fraction=2"], ["valid_fraction", "2.0"]),
     "isolated energies": ([*OWN, "heads.default.E0s={H: -13}"], ["heads.default.E0s", "O"]),
 }  # fmt: skip
@@ -338,3 +389,11 @@ def test_anchors_that_stand_for_too_much(command, folder, flag, lines, word):
     assert result.status == 1
     assert result.err.startswith("error: own/experiment/bomb.yaml: ")
     assert word in result.err
+
+
+def test_a_list_is_no_configuration(command, folder):
+    (folder / "own" / "experiment").mkdir(parents=True)
+    (folder / "own" / "experiment" / "mine.yaml").write_text("- 1\n- 2\n")
+    result = command("--config-dir", "own", "+experiment=mine")
+    assert result.status == 1
+    assert result.err.startswith("error: own/experiment/mine.yaml: is a list; ")

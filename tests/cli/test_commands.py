@@ -181,7 +181,7 @@ def test_search_is_m_and_train_is_not(tmp_path, monkeypatch, tiny_overrides):
     monkeypatch.chdir(tmp_path)
     small = [*tiny_overrides, "train_schedule.0.end=0", "loss=[forces,energy_per_atom]"]
     searched = ["loss.forces.weight=interval(1,200)", "hydra.sweeper.study_name=s"]
-    few = ["hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1", "search.balance_epochs=0"]
+    few = ["hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1"]
     assert main(["search", *small, *searched, *few]) == 0
     study = sweep.load_study("outputs/s")
     assert study.record.sampler == "optuna.samplers.TPESampler"

@@ -39,10 +39,22 @@ def test_printed_and_written_are_the_same(study, tmp_path, capsys):
     assert out.read_text() == printed
 
 
-@pytest.mark.parametrize("form", ["mace_scf", "mace_cli", "json"])
+@pytest.mark.parametrize("form", ["mace_scf", "mace_cli", "mace_run_train", "json"])
 def test_any_trial_in_any_form(study, capsys, form):
     assert main([str(study), "--format", form, "--trial", "0"]) == 0
     assert "1.0" in capsys.readouterr().out
+
+
+def test_terms_that_are_left_out_are_said(study, tmp_path, capsys):
+    path = study / "trials/0001/trial.json"
+    content = json.loads(path.read_text())
+    content["stages"][0]["loss"]["esps"] = {"weight": 3.0}
+    write_json(path, content)
+    out = tmp_path / "train.sh"
+    assert main([str(study), "--format", "mace_cli", "--out", str(out)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{out}\n"
+    assert captured.err == "note: stage 0: --loss=weighted has no esps (weight 3.0)\n"
 
 
 @pytest.mark.parametrize(

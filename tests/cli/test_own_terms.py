@@ -57,15 +57,16 @@ def sweep(folder, *arguments):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_it_is_searched_with_all_its_options(own, tiny_overrides):
     """By workers in other processes, and again when the study goes on."""
     arguments = [
-        *CHOSEN, *tiny_overrides, "-m", "train_schedule.0.end=0", "search.balance_epochs=0",
+        *CHOSEN, *tiny_overrides, "-m", "train_schedule.0.end=0",
         "loss.energy_cosh.form=plain", "loss.energy_cosh.per_atom=false",
         "loss.energy_cosh.weight=tag(log,interval(1,10))", "objective.metrics=[energy,forces]",
         "hydra.sweeper.study_name=own", "hydra.sweeper.n_jobs=2",
     ]  # fmt: skip
-    for n_trials in (2, 3):
+    for n_trials in (1, 3):
         done = sweep(own, *arguments, f"hydra.sweeper.n_trials={n_trials}")
         assert done.returncode == 0, done.stderr + done.stdout
     trials = [

@@ -129,6 +129,7 @@ def test_every_trial_has_a_note_and_a_picture(study, trials):
     assert len(list((folder / "artifacts").iterdir())) == len(trials)
 
 
+@pytest.mark.slow
 def test_an_attempt_that_was_refused_leaves_nothing_behind(tmp_path, tiny_overrides):
     """Nor does its default become trial 0 of the next."""
     arguments = [*tiny_overrides, "hydra.sweeper.n_jobs=1", "hydra.sweeper.n_trials=1"]

@@ -23,6 +23,11 @@ def test_a_number_for_a_term_is_its_weight(capsys, given, taken):
     assert capsys.readouterr().err == f"{given} is read as {taken}\n"
 
 
+def test_exponents_of_the_score_are_a_list():
+    word = "objective.metrics={forces: 2, energy: 1}"
+    assert understood([word]) == ["objective.metrics=[{forces: 2, energy: 1}]"]
+
+
 @pytest.mark.parametrize(
     "word",
     [
@@ -97,12 +102,15 @@ def shown(command, *arguments):
 
 def test_terms_and_stages_can_be_added_as_the_errors_say(command):
     stage = command("train_schedule.1.lr=1").err.split("add a stage with '")[1].strip("'\n")
+    key_by_key = command("+train_schedule.1.lr=1").err
+    assert "error: train_schedule.1: a stage that is not there is added whole," in key_by_key
+    assert stage in key_by_key
     term = command("loss.dipole.weight=2").err.split("add the term with ")[1].split(",")[0]
     config = shown(command, stage, term, "train_schedule.1.lr=0.5")
     assert config["loss"]["dipole"] == {"weight": 1}
     assert config["train_schedule"]["1"] == {
         "name": "stage2", "start": 100, "end": 199, "lr": 0.5, "loss": None,
-        "fixed_point_training_options": None,
+        "fixed_point_training_options": None, "shares": None,
     }  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def test_what_the_workers_refuse_is_told_once(tmp_path, tiny_overrides):
     assert not (tmp_path / "outputs" / "smoke" / "trials").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_all_after_the_epoch_and_the_command_resumes(tmp_path, tiny_overrides):
     study = tmp_path / "outputs" / "smoke"
     arguments = [*TWO, *tiny_overrides, *LONG]
@@ -133,6 +134,7 @@ def test_a_worker_that_is_told_to_go_goes_and_the_others_finish(tmp_path, tiny_o
     check_study(study, n_trials=N_TRIALS, n_epochs=20)
 
 
+@pytest.mark.slow
 def test_two_sweeps_share_a_study(tmp_path, tiny_overrides):
     arguments = [*TWO, *tiny_overrides, "hydra.sweeper.n_trials=5"]
     with Command(tmp_path, *arguments) as one, Command(tmp_path, *arguments) as two:

@@ -1,10 +1,14 @@
 """Every rule of advice speaks where the numbers give reason to, with them, and only there."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from sweep.report.advice import errors as advice_errors
+from sweep.report.advice import headline as advice_headline
 from sweep.report.advice import search as advice_search
+from sweep.report.advice import training as advice_training
 from sweep.report.advice.rules import RULES, advise
 from sweep.report.comparison.comparison import compare
 from sweep.report.comparison.sources import read_sources
@@ -36,11 +40,20 @@ def test_steps_that_are_clipped(study, said, numbers, share, n_sentences):
     valid = {"score": 0.1, "rmse_forces": 0.1, **({} if share is None else {"clipped": share})}
     best = {"score": 0.1, "metrics": {"valid": valid}, "clip_grad": 10.0}
     texts = said(
-        advice_search.clipped_steps, study(({}, {"forces": 0.4}), ({}, {"forces": 0.1}, best))
+        advice_training.clipped_steps, study(({}, {"forces": 0.4}), ({}, {"forces": 0.1}, best))
     )
     assert len(texts) == n_sentences
     for text in texts:
         assert numbers(text)[:3] == [1, 0.9, 10]
+
+
+def test_stages_that_begin_with_a_jump(study, said, numbers):
+    switch = {"stage": "late", "epoch": 7, "gradient": 50.0, "steps": 4.5, "is_jump": True}
+    best = {"switches": [switch, {**switch, "is_jump": False}]}
+    c = study(({}, {"forces": 0.4}), ({}, {"forces": 0.1}, best))
+    (text,) = said(advice_training.jumps_between_stages, c)
+    assert "stage late" in text
+    assert numbers(text) == [1, 50, 4.5]
 
 
 @pytest.mark.parametrize(("test_score", "level"), [(0.1, "hint"), (0.5, "caution")])
@@ -71,7 +84,7 @@ def test_the_test_set_of_several_objectives(study, said):
     (advice,) = advice_errors.test_set(study(*trials))
     assert advice.level == "caution"
     assert "trial 0 (the default weights) and trial 1 beat trial 2 in all" in advice.text
-    for rule in (advice_errors.close_call, advice_errors.balanced_weights):
+    for rule in (advice_errors.close_call, advice_headline.one_training):
         assert said(rule, study(*trials)) == []
 
 
@@ -82,13 +95,13 @@ def test_a_close_call(study, said):
     assert said(advice_errors.close_call, study(({}, {"forces": 0.1}), ({}, {"forces": 0.2}))) == []
 
 
-def test_balanced_weights(study, said):
+def test_one_training(study, said):
     c = study(
         ({}, {"forces": 0.4}), ({}, {"forces": 0.2}, {"role": "balanced"}), ({}, {"forces": 0.1})
     )
-    (text,) = said(advice_errors.balanced_weights, c)
-    assert "(trial 1)" in text
-    assert "a score of 0.200: 50 % of the way from default to best" in text
+    (text,) = said(advice_headline.one_training, c)
+    assert "(trial 1): score 0.200 instead of 0.400 with the default weights (−50 %)" in text
+    assert "50 % of the way to the best" in text
 
 
 def test_an_error_beyond_the_spread_of_the_data(study, said, numbers):
@@ -125,7 +138,7 @@ def test_a_value_at_the_edge(study, make_space, tmp_path, said, numbers):
     c = study(*zip(weights, errors, strict=True))
     assert said(advice_search.at_the_edge, c) == []  # nobody knows how far was searched
     ranges = {"loss.forces.weight": (1.0, 100.0), "loss.esps.weight": (0.1, 100.0)}
-    make_space(tmp_path / "mine", ranges)
+    make_space(tmp_path / "mine", ranges, ("forces",))
     (text,) = said(advice_search.at_the_edge, compare(read_sources([tmp_path / "mine"])[0]))
     assert "the weight of forces" in text
     assert "upper end" in text
@@ -134,8 +147,23 @@ def test_a_value_at_the_edge(study, make_space, tmp_path, said, numbers):
     assert said(advice_search.at_the_edge, c) == []
 
 
+def test_static_weights_beyond_the_ranges(study, make_space, tmp_path, said, numbers):
+    weights = [{"forces": w, "esps": 2.0} for w in (1.0, 10.0, 950.0)]
+    study(*zip(weights, [{"forces": e} for e in (0.3, 0.2, 0.1)], strict=True))
+    ranges = {"loss.forces.weight": (1.0, 100.0), "loss.esps.weight": (0.1, 100.0)}
+    make_space(tmp_path / "mine", ranges, ("forces",))
+    path = tmp_path / "mine" / "trials" / "0002" / "trial.json"
+    for params in ({}, {"loss.forces.weight": 950.0}):
+        path.write_text(
+            json.dumps({**json.loads(path.read_text()), "role": "static", "params": params})
+        )
+        c = compare(read_sources([tmp_path / "mine"])[0])
+        found = said(advice_search.beyond_the_ranges, c)
+        assert [numbers(text) for text in found] == ([] if params else [[950, 1, 100]])
+
+
 def test_values_on_which_the_best_agree(study, make_space, tmp_path, said, numbers):
-    make_space(tmp_path / "mine", {"loss.forces.weight": (0.01, 100.0)})
+    make_space(tmp_path / "mine", {"loss.forces.weight": (0.01, 100.0)}, ("forces",))
     values = [100.0, 1.0, 2.0, 3.0, 0.01, 0.02]
     errors = [0.9, 0.1, 0.2, 0.3, 0.8, 0.7]
     c = study(*(({"forces": w}, {"forces": e}) for w, e in zip(values, errors, strict=True)))
@@ -146,23 +174,39 @@ def test_values_on_which_the_best_agree(study, make_space, tmp_path, said, numbe
 
 def test_training_that_was_too_short(study, said):
     c = study(({}, {"forces": 0.2}), ({}, {"forces": 0.1}))
-    (text,) = said(advice_search.still_falling, c)  # by 1.5 to 1
+    (text,) = said(advice_training.still_falling, c)  # by 1.5 to 1
     assert "of trial 1 was still falling when training ended, by 33 % in the last 1 of 5" in text
     path = c.best.folder / "metrics.parquet"
     data = pd.read_parquet(path)
     data["score"] = 0.1
     data.to_parquet(path)
-    assert said(advice_search.still_falling, c) == []
+    assert said(advice_training.still_falling, c) == []
     path.write_bytes(b"")
-    assert said(advice_search.still_falling, c) == []
+    assert said(advice_training.still_falling, c) == []
 
 
 def test_few_trials(big, study, said):
     (text,) = said(advice_search.few_trials, big)
-    assert text.startswith("14 complete trials for three searched values: importances are rough")
+    n_inside = sum(bool(trial.params) for trial in big.source.study.complete)
+    assert text.startswith(
+        f"{n_inside} complete trials in the search space for three searched values: importances"
+    )
     assert f"the best so far is trial {big.best.number}; the last one is 16" in text
     c = study(({}, {"forces": 0.1}, {"params": {}}))
     assert said(advice_search.few_trials, c) == []
+
+
+def test_trials_outside_the_search_space_do_not_count_as_searched(study, said):
+    inside = {"params": {"loss.forces.weight": 2.0}}
+    outside = {"params": {}}
+    c = study(
+        ({}, {"forces": 0.3}, inside),
+        ({}, {"forces": 0.2}, {**outside, "role": "balanced"}),
+        ({}, {"forces": 0.2}, {**outside, "role": "static"}),
+        ({}, {"forces": 0.1}, inside),
+    )
+    (text,) = said(advice_search.few_trials, c)
+    assert text.startswith("Two complete trials in the search space for one searched value")
 
 
 def test_unfinished_and_failed_trials(big, study, said):
@@ -223,7 +267,7 @@ def test_the_answer_comes_first(big):
     advices = advise(big)
     order = [("answer", "caution", "hint").index(advice.level) for advice in advices]
     assert order == sorted(order)
-    assert order.count(0) == 1
+    assert order.count(0) == 2  # what one training reaches, and what the search does
     assert len({advice.rule for advice in advices}) > 6
     assert all(advice.text[0] == advice.text[0].strip() for advice in advices)
     assert not any("nan" in advice.text.lower().split() for advice in advices)

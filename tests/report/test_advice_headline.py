@@ -46,6 +46,21 @@ def test_single_trials_are_called_by_their_folders(big):
     assert "with 0000 (" in text
 
 
+def test_published_weightings_are_ranked(study, said):
+    c = study(
+        ({}, {"forces": 0.1}),
+        ({}, {"forces": 0.2}, {"role": "mace_mp"}),
+        ({}, {"forces": 0.08}, {"role": "aimnet2"}),
+        ({}, {"forces": 0.05}),
+    )
+    (text,) = said(headline.recipes, c)
+    assert text.startswith("On your data: aimnet2's ratios (trial 2), ")
+    assert text.index("better than your default; mace_mp's ratios (trial 1), ") > 0
+    assert "worse than your default. The best trial of the study is " in text
+    assert list(c.source.study.recipes) == ["mace_mp", "aimnet2"]
+    assert c.trials.loc["2", "role"] == "aimnet2"
+
+
 def test_what_nobody_asked_for_does_not_lead(study):
     asked = {"objective": {"metrics": ["forces"], "statistic": "rmse"}}
     c = study(
@@ -95,6 +110,19 @@ def test_the_constraint_that_blocks_and_the_closest_trial(study, numbers):
     assert "the closest is trial 2 (forces 1.09 ×, score −38 %), `--trial 2` exports it" in text
 
 
+def test_the_default_itself_breaks_a_limit(study):
+    limited = {"objective": {**LIMITED, "constraints": {"forces": 0.9}}}
+    c = study(
+        ({}, {"energy": 0.1, "forces": 0.10}, limited),
+        ({}, {"energy": 0.9, "forces": 0.05}, limited),
+    )
+    (advice,) = headline.gain(c)
+    assert (
+        "has the lowest score of the trials within forces ≤ 0.9 × default, which the default "
+        "weights are not: "
+    ) in advice.text
+
+
 def test_no_trial_keeps_the_constraints(study):
     """As with a factor below 1, which asks for more than the default gives."""
     limited = {"objective": {**LIMITED, "constraints": {"forces": 0.5}}}
@@ -108,7 +136,7 @@ def test_no_trial_keeps_the_constraints(study):
 
 def test_no_word_of_the_end_of_a_range_where_the_default_is_best(study, make_space, tmp_path):
     study(({"forces": 100.0}, {"forces": 0.1}), ({"forces": 1.0}, {"forces": 0.2}))
-    make_space(tmp_path / "mine", {"loss.forces.weight": (0.01, 100.0)})
+    make_space(tmp_path / "mine", {"loss.forces.weight": (0.01, 100.0)}, ("forces",))
     c = compare(read_sources([tmp_path / "mine"])[0])
     assert c.best.number == 0
     assert search.at_the_edge(c) == []

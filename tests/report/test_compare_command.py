@@ -35,7 +35,7 @@ def test_it_prints_and_writes(study, capsys):
     assert {"index.html", "data/trials.csv", "data/shares.csv"} <= written
     assert not list((study / "report").rglob("*.tmp"))
     assert len(pd.read_csv(study / "report" / "data" / "trials.csv")) == 6
-    assert "python -m sweep.export mine --format mace_scf" in (
+    assert "loss-sweep export mine --format mace_scf" in (
         study / "report" / "index.html"
     ).read_text(encoding="utf-8")
 
@@ -83,6 +83,7 @@ def test_figures_and_a_what_if(study, capsys):
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere: no such folder"),
+        (["mine", "objective.metrics=[forces]"], "compare takes folders, and no overrides such as"),
         (["mine", "--weights", "esp=3"], "unknown loss term 'esp'; did you mean 'esps'?"),
         (["mine", "--weights", "esps"], "--weights: 'esps' is not name=number"),
         (["mine", "--trials", "77"], "--trials (mine): unknown trial '77'"),
@@ -127,7 +128,7 @@ def test_help_waits_for_nothing():
         "import sys\nfrom sweep.compare import main\ntry: main(['--help'])\n"
         "except SystemExit: pass\nprint([m for m in ('pandas', 'rich') if m in sys.modules])"
     )
-    assert "python -m sweep.compare outputs/esp_weights" in out
+    assert "loss-sweep compare outputs/esp_weights" in out
     assert out.splitlines()[-1] == "[]"
 
 

@@ -104,3 +104,38 @@ def test_the_printed_answer_shows_names_as_they_are(make_study, capsys):
     assert str(folder) in out.replace("\n", "")
     assert "[red]e�[31m[/red]" in out
     assert "\x1b" not in out
+
+
+def test_trials_that_are_not_ranked_are_marked_with_the_digits_that_show_why(study, capsys):
+    objective = {"metrics": ["energy"], "statistic": "rmse", "constraints": {"forces": 1}}
+    limited = {"objective": objective}
+    c = study(
+        ({}, {"energy": 0.4, "forces": 0.1}, limited),
+        ({}, {"energy": 0.1, "forces": 0.100004}, {**limited, "role": "balanced"}),
+        ({}, {"energy": 0.2, "forces": 0.1}, limited),
+        ({}, {"energy": 0.2, "forces": 0.1}, {**limited, "same_as": 2}),
+        ({}, {"energy": 0.3, "forces": 0.12}, limited),
+        ({}, {"energy": 0.5, "forces": 0.1}, limited),
+    )
+    table = {row[0]: row for row in rows(printed(c)) if len(row) == 5}
+    assert [table[n][1] for n in "012345"] == [
+        "default", "balanced, beyond a limit", "best", "as trial 2", "beyond a limit", "",
+    ]  # fmt: skip
+    column = [row[4] for row in table.values() if row[0].isdigit()]
+    assert sorted(column) == sorted(
+        ["100", "100.004 +0.0040%", "100 ±0%", "100 ±0%", "120 +20%", "100 ±0%"]
+    )
+    print_study(c.source.study)
+    (head,) = (row for row in rows(capsys.readouterr().out) if "beyond a limit" in row)
+    assert head[3:] == ["trial 0", "beyond a limit", "trial 2"]
+
+
+def test_the_closest_trial_is_shown_beyond_the_limit(study):
+    objective = {"metrics": ["energy"], "statistic": "rmse", "constraints": {"forces": 1}}
+    limited = {"objective": objective}
+    c = study(
+        ({}, {"energy": 0.4, "forces": 0.1}, limited),
+        ({}, {"energy": 0.1, "forces": 0.100004}, limited),
+    )
+    assert "the closest is trial 1 (forces 1.00004 ×, " in " ".join(printed(c, width=200).split())
+    assert c.rows["1"]["reason"] == "forces 1.00004 times the default's, at most 1 allowed"

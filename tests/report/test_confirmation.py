@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sweep.errors import InputError
+from sweep.export.winner import select
 from sweep.files import write_json
 from sweep.records.study import Study
 from sweep.report.confirmation import read_confirmation
 from sweep.report.confirmation_text import confirmation_sentences
 from sweep.report.spread import Spread, seeds_needed, welch
-from sweep.report.summary import write_confirmation
-from sweep.report.terminal.answer import print_confirmation
+from sweep.report.summary import write_confirmation, write_summary
+from sweep.report.terminal.answer import print_confirmation, print_study
 
 DEFAULT, GOOD = [0.50, 0.52, 0.48], [0.40, 0.41, 0.39]
 
@@ -21,14 +23,14 @@ DEFAULT, GOOD = [0.50, 0.52, 0.48], [0.40, 0.41, 0.39]
 def repeat(tmp_path):
     """Write a training with another seed."""
 
-    def make(number, seed, score=None, *, state="COMPLETE", test=True, **content):
+    def make(number, seed, score=None, *, state="COMPLETE", test=True, tail="", **content):
         metrics = {}
         if score is not None:
             metrics["valid"] = {"score": score, "rmse_forces": score / 10, "mae_forces": score / 20}
             if test:
                 metrics["test"] = {"score": 1.1 * score, "rmse_forces": score / 9}
         write_json(
-            tmp_path / "confirm" / f"{number:04d}-seed{seed}" / "trial.json",
+            tmp_path / "confirm" / f"{number:04d}-seed{seed}{tail}" / "trial.json",
             {
                 "number": number, "seed": seed, "state": state, "score": score,
                 "metrics": metrics, "reason": None,
@@ -94,17 +96,59 @@ def test_the_validation_set_judges_without_a_test_set(confirm, numbers):
 
 def test_candidates_stand_in_the_order_of_the_search(confirm, numbers):
     search = [(0, 1.0), (3, 0.6), (5, 0.5), (9, 0.7)]
-    found = confirm({0: DEFAULT, 3: GOOD, 5: [0.45, 0.46, 0.44], 9: DEFAULT}, search)
+    found = confirm({0: DEFAULT, 3: GOOD, 5: [0.45, 0.47, 0.44], 9: DEFAULT}, search)
     assert [c.number for c in found.candidates] == [0, 5, 3, 9]
     assert "trial 5 beats the default" in confirmation_sentences(found)[0]
-    assert confirmation_sentences(found)[-1].startswith("trial 3 is better on average than trial 5")
-    assert numbers(confirmation_sentences(found)[-1]) == [3, 5, 0.44, 0.011, 0.495, 0.011]
+    assert confirmation_sentences(found)[-1].startswith("trial 3 is better than trial 5")
+    values = numbers(confirmation_sentences(found)[-1])
+    assert values[:6] == [3, 5, 0.44, 0.011, 0.499, 0.017]
+    p = stats.ttest_rel(GOOD, [0.45, 0.47, 0.44], alternative="less").pvalue
+    assert found.paired_p_value(found.candidate(3), found.candidate(5)) == pytest.approx(p)
+    assert found.recommended == 5  # as long as the search: it changes no answer
 
 
 def test_another_that_is_better_within_the_noise(confirm):
     search = [(0, 1.0), (3, 0.6), (5, 0.5)]
-    found = confirm({0: DEFAULT, 3: [0.39, 0.41, 0.40], 5: [0.40, 0.42, 0.41]}, search)
-    assert confirmation_sentences(found)[-1].endswith(", within the noise")
+    found = confirm({0: DEFAULT, 3: [0.39, 0.41, 0.40], 5: [0.42, 0.40, 0.41]}, search)
+    assert ", within the noise" in confirmation_sentences(found)[-1]
+
+
+def test_longer_trainings_say_which_weights_hold(confirm, repeat, make_trial, tmp_path, capsys):
+    """What wins the search loses where it counts; then the answer is another."""
+    for number, (factor, role) in enumerate([(1.0, "default"), (0.6, "balanced"), (0.5, None)]):
+        make_trial(number, factor=factor, role=role)
+    for number, values in enumerate([DEFAULT, [0.22, 0.21, 0.23], GOOD]):
+        for i, value in enumerate(values):
+            repeat(number, i + 1, 1.1 * value)
+            repeat(number, i + 1, value, tail="-x10")
+    study = Study.read(tmp_path)
+    found = read_confirmation(study)
+    assert (found.length, found.best, found.holds.number, found.recommended) == (10, 2, 1, 1)
+    gain, *_, holds = confirmation_sentences(found)
+    assert "three seeds, 10 times the length" in gain
+    assert holds.startswith("trial 1 (weights that move while it trains) is better at 10 times")
+    assert holds.endswith("take trial 1 for trainings of that length")
+    write_summary(study, found)
+    assert "that hold at 10 times the length" in (tmp_path / "best_loss.yaml").read_text()
+    write_confirmation(found)
+    assert select(tmp_path, None).number == 1
+    assert select(tmp_path, 2).number == 2
+    print_study(study, found)
+    assert "weights that hold at 10 times the length, trial 1" in capsys.readouterr().out
+    (tmp_path / "confirmation.json").write_text("[]")
+    with pytest.raises(InputError, match=r"confirmation\.json: cannot be read .*--trial"):
+        select(tmp_path, None)
+
+
+def test_the_winner_may_hold(confirm, repeat, make_trial, tmp_path):
+    for number, (factor, role) in enumerate([(1.0, "default"), (0.6, "balanced"), (0.5, None)]):
+        make_trial(number, factor=factor, role=role)
+        for i, value in enumerate([DEFAULT, GOOD, [0.22, 0.21, 0.23]][number]):
+            repeat(number, i + 1, value, tail="-x10")
+    found = read_confirmation(Study.read(tmp_path))
+    assert found.recommended == 2
+    told = confirmation_sentences(found)[-1]
+    assert told == "trial 2, the best of the search, is the best at 10 times the length, too"
 
 
 def test_unfinished_trainings_are_told(confirm, repeat, tmp_path):

@@ -13,6 +13,7 @@ from sweep.report.comparison.history import (
     gradient_table,
 )
 from sweep.report.comparison.sources import read_sources
+from sweep.report.figures.plots import weight_history
 
 
 def test_which_trials_are_chosen(big):
@@ -90,3 +91,23 @@ def test_the_same_matrix_in_several_trials_is_no_result(make_two_stage_trial, tm
         target.write_bytes((source / "balance.parquet").read_bytes())
     source = read_sources([tmp_path / "mine"])[0]
     assert set(conflict_table(source, list("01234"))["trial"]) == {"2", "3"}
+
+
+def test_weights_that_moved_are_drawn_beside_the_shares(make_two_stage_trial):
+    """On a logarithmic axis; of weights that stood still there is nothing to see."""
+    weights = dict.fromkeys(("forces", "esps", "dipole"), 2.0)
+    folder = make_two_stage_trial(0, weights, {"forces": 1.0})
+    source = read_sources([folder.parents[1]])[0]
+    assert weight_history(compare(source), "0") is None
+    path = folder / "breakdown.parquet"
+    table = pd.read_parquet(path)
+    table["weight.forces"] *= 1 + table["step"]
+    table.to_parquet(path)
+    c = compare(source)
+    spec = weight_history(c, "0")
+    assert spec["layout"]["yaxis"]["type"] == "log"
+    lines = {line["name"]: line["y"] for line in spec["data"]}
+    assert lines["forces"][-1] > lines["forces"][0] >= 2.0
+    assert set(lines["esps"]) == {2.0}
+    drawn = c.evolution.groupby("term")["weight"].max()
+    assert drawn["forces"] == pytest.approx(max(lines["forces"]))

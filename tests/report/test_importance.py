@@ -93,7 +93,7 @@ def space_of(tmp_path, make_trial):
 
 
 def test_the_space_is_that_of_the_record(tmp_path, make_space, space_of):
-    make_space(tmp_path, dict.fromkeys(KEYS, (0.01, 1000.0)))
+    make_space(tmp_path, dict.fromkeys(KEYS, (0.01, 1000.0)), ("energy", "forces"))
     space = space_of()
     for key in KEYS:
         assert (space[key].low, space[key].high, space[key].log) == (0.01, 1000.0, True)

@@ -130,7 +130,7 @@ def test_the_answer_stands_at_the_top(page):
     begin = text[: text.index("<h2>Trials</h2>")]
     assert f"Trial {best} has the lowest score" in begin
     assert html.escape(loss_block(comparison.best.stages), quote=False) in html.unescape(begin)
-    assert "python -m sweep.export outputs/mine --format mace_scf" in begin
+    assert "loss-sweep export outputs/mine --format mace_scf" in begin
     rows = Tables(begin).rows("data")
     forces = [row for row in rows if row[""][1] == "forces" and row["data"][1] == "validation"]
     assert float(forces[0][f"best trial {best}"][1]) == comparison.value(best, "valid.forces")

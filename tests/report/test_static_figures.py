@@ -24,6 +24,7 @@ def test_every_figure_is_there(drawn):
     assert {path.name for path in drawn.iterdir()} == {f"{name}.svg" for name in FIGURES}
 
 
+@pytest.mark.slow
 def test_the_same_data_give_the_same_file(drawn, big_study, tmp_path):
     comparison = compare(read_sources([big_study])[0], weights={"esps": 4.0})
     draw_figures([comparison], tmp_path, ["svg"])
@@ -31,6 +32,7 @@ def test_the_same_data_give_the_same_file(drawn, big_study, tmp_path):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_other_formats_and_several_studies(big, make_study, tmp_path):
     other = compare(read_sources([make_study("other", n_trials=2)])[0])
     draw_figures([other, other], tmp_path, ["png", "pdf"])

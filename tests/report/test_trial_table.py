@@ -13,8 +13,10 @@ from sweep.report.comparison.trial_table import (
     metric_keys,
     parameter_keys,
     share_table,
+    trained_with,
     trial_table,
 )
+from sweep.report.page.tables import balance_table
 
 
 def test_the_errors_are_those_of_the_evaluations(big, big_study):
@@ -137,3 +139,42 @@ def test_null_metrics_are_left_out(make_trial, tmp_path):
     table = trial_table(read_sources([tmp_path])[0])
     assert "valid.forces" not in table
     assert "test.forces" in table
+
+
+KEYS = (
+    "loss.forces.weight", "train_schedule.1.loss.forces", "train_schedule.9.loss.forces",
+    "loss.other.weight", "weighting.shares.forces", "train_schedule.0.lr", "loss.forces",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("weighting", "expected"),
+    [
+        ({"name": "fixed"}, [3.0, 3.0, None, None, None, "rate", None]),
+        ({"name": "gradient_shares", "shares": {"forces": 2.0}},
+         ["moves", "moves", None, None, 2.0, "rate", None]),
+        ({"name": "gradient_shares"}, ["moves", "moves", None, None, None, "rate", None]),
+    ],
+)  # fmt: skip
+def test_what_trials_outside_the_search_space_were_trained_with(study, weighting, expected):
+    c = study(({"forces": 3.0}, {"forces": 0.1}, {"weighting": weighting}))
+    trial = c.source.study[0]
+    found = [trained_with(trial, key) for key in KEYS]
+    assert found == [trial.stages[0].lr if v == "rate" else v for v in expected]
+
+
+def test_the_page_shows_what_they_had(study):
+    searched = {"params": {"loss.forces.weight": 5.0, "trainer.clip_grad": 7.0}}
+    c = study(
+        ({"forces": 5.0}, {"forces": 0.1}, searched),
+        ({"forces": 2.0}, {"forces": 0.2},
+         {"role": "balanced", "params": {}, "weighting": {"name": "gradient_shares"}}),
+        ({"forces": 3.0}, {"forces": 0.3}, {"role": "static", "params": {}}),
+    )  # fmt: skip
+    table = balance_table(c)
+    titles = [column.title for column in table.columns]
+    first = titles.index("forces")
+    assert titles[first + 1] == "trainer.clip_grad"
+    shown = {row[0].text: [cell.text for cell in row[first : first + 2]] for row in table.rows}
+    assert shown == {"0": ["5.00", "7.00"], "1": ["moves", "-"], "2": ["3.00", "-"]}
+    assert not any("nan" in (cell.text, cell.value) for row in table.rows for cell in row)

@@ -51,4 +51,8 @@ def subject(comparison: Comparison, label: object) -> str:
     trial = comparison.trial_of[str(label)]
     name = comparison.source.sentence_name(trial)
     role = trial.role if comparison.source.is_study else None
-    return f"{name} (the {role} weights)" if role in ("default", "balanced") else name
+    if role == "balanced" and trial.weighting != "fixed":
+        return f"{name} (weights balanced while it trained)"
+    if role in ("default", "balanced", "static"):
+        return f"{name} (the {role} weights)"
+    return name if role is None else f"{name} (the weights of {role})"

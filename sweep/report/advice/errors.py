@@ -8,11 +8,13 @@ from sweep.numbers import change, joined, number, percent, sentence, signed
 from sweep.report.advice.base import NOTICEABLE, Advice, subject
 from sweep.report.advice.headline import contradictions
 from sweep.report.comparison.comparison import Comparison
-from sweep.report.names import Metric, metric_of
+from sweep.report.names import SPLITS, Metric, metric_of
 
-__all__ = ["balanced_weights", "beyond_spread", "close_call", "test_set", "worse_metrics"]
+__all__ = ["beyond_spread", "close_call", "test_set", "uneven_errors", "worse_metrics"]
 
 _CLOSE = 0.03  # relative difference of two scores that another seed may well turn round
+_MOST = 0.6  # of the squared error
+_MORE = 1.5  # times the part of the atoms or configurations
 _AFFORDABLE = 0.10  # a score that much above the best is still a good choice
 
 
@@ -122,7 +124,7 @@ def beyond_spread(c: Comparison) -> list[Advice]:
     for key, error in c.best.errors("valid").items():
         scale = c.best.scales.get(key)
         if scale is not None and error > scale:
-            metric = metric_of(key)
+            metric = metric_of(key, [c.best])
             values = f"{number(error * metric.factor)} of {number(scale * metric.factor)}"
             found.append(f"{metric.title} ({values} {metric.unit}, {number(error / scale)} times)")
     if not found:
@@ -132,6 +134,32 @@ def beyond_spread(c: Comparison) -> list[Advice]:
         f"of the training data: {', '.join(found)}. The mean of the data would predict better."
     )
     return [Advice("beyond_spread", "caution", text)]
+
+
+def uneven_errors(c: Comparison) -> list[Advice]:
+    """Elements and sizes of systems that hold most of an error, far more than their part."""
+    if c.best is None:
+        return []
+    split = "test" if c.best.errors_by("element") or c.best.errors_by("size") else "valid"
+    found = []
+    for kind, of in (("element", "atoms"), ("size", "configurations")):
+        shares = c.best.errors_by(kind, split, statistic="share")
+        total = sum(n for n, _ in shares.values())
+        for name, (n, held) in shares.items():
+            for key, share in held.items():
+                if key in c.asked and share >= _MOST and share >= _MORE * n / total:
+                    title = f"{name} atoms" if kind == "size" else name
+                    found.append(
+                        f"{title} ({percent(n / total)} of the {of}) {percent(share)} of that of "
+                        f"the {metric_of(key).title}"
+                    )
+    if not found:
+        return []
+    text = (
+        f"Where the squared error of {c.source.sentence_name(c.best)} lies on the "
+        f"{SPLITS[split]} set: {'; '.join(found)}. More data of these will help more than weights."
+    )
+    return [Advice("uneven_errors", "hint", text)]
 
 
 def close_call(c: Comparison) -> list[Advice]:
@@ -151,21 +179,3 @@ def close_call(c: Comparison) -> list[Advice]:
         f"turn that round: search.confirm.top=3 trains the best again with other seeds."
     )
     return [Advice("close_call", "caution", text)]
-
-
-def balanced_weights(c: Comparison) -> list[Advice]:
-    """How far the gradient-balanced weights get without any search."""
-    study = c.source.study
-    default, balanced, best = study.default, study.balanced, study.best
-    if default is None or balanced is None or best is None or c.front is not None:
-        return []
-    scores = [trial.score or math.nan for trial in (default, balanced, best)]
-    if best.folder in (default.folder, balanced.folder) or not scores[1] < scores[0]:
-        return []
-    part = math.log(scores[0] / scores[1]) / math.log(scores[0] / scores[2])
-    text = (
-        f"The balanced weights ({c.source.sentence_name(balanced)}), which need no search, reach a "
-        f"score of {number(scores[1])}: {percent(part)} of the way from default to best "
-        "(on a logarithmic scale)."
-    )
-    return [Advice("balanced_weights", "hint", text)]

@@ -2,33 +2,76 @@
 
 from __future__ import annotations
 
-from sweep.numbers import change, count, joined, number, sentence
-from sweep.records import Trial
-from sweep.report.advice.base import NOTICEABLE, Advice
-from sweep.report.comparison.comparison import Comparison
-from sweep.report.confirmation_text import confirmation_gain, confirmation_sentences
-from sweep.report.constraints import blocked_sentence, limits
-from sweep.report.names import SPLITS, metric_of
+import math
 
-__all__ = ["confirmed", "contradictions", "gain", "judged_anew", "several_objectives"]
+from sweep.numbers import change, count, joined, number, percent, sentence
+from sweep.records import Trial
+from sweep.report.advice.base import NOTICEABLE, Advice, subject
+from sweep.report.comparison.comparison import Comparison
+from sweep.report.confirmation_text import (
+    confirmation_gain,
+    confirmation_sentences,
+    seed_caveat,
+)
+from sweep.report.constraints import blocked_sentence, limits
+from sweep.report.names import SPLITS, metric_of, titles_of
+
+__all__ = ["confirmed", "contradictions", "gain", "judged_anew", "one_training",
+           "several_objectives"]  # fmt: skip
 
 _N_FRONT = 8
+
+
+def one_training(c: Comparison) -> list[Advice]:
+    """What a single training reaches whose weights follow its gradients, without any search."""
+    study = c.source.study
+    default, balanced, best = study.default, study.balanced, study.best
+    if default is None or balanced is None or best is None or c.front is not None:
+        return []
+    scores = [trial.score or math.nan for trial in (default, balanced, best)]
+    if best.folder in (default.folder, balanced.folder) or not scores[1] < scores[0]:
+        return []
+    texts = [number(score) for score in scores]
+    name = c.source.sentence_name(balanced)
+    how = f"with its weights balanced while it trained ({name})"
+    if balanced.weighting == "fixed":  # of a version that balanced them before
+        how = f"with balanced weights ({name})"
+    seeds, where = "", ""
+    if (found := c.confirmation) is not None:  # whose means are what the other sentences compare
+        again = [found.candidate(trial.number) for trial in (default, balanced, best)]
+        means = [None if one is None else found.score(one) for one in again]
+        known = [spread for spread in means if spread is not None]
+        if len(known) == len(means):
+            scores, texts = [s.mean for s in known], [s.text() for s in known]
+            longer = "" if found.length == 1 else f" and {found.length} times the length"
+            seeds, where = f" with other seeds{longer}", f" on the {SPLITS[found.split]} set"
+    text = (
+        f"One training {how}: score {texts[1]}{seeds} instead of {texts[0]} with "
+        f"{c.source.baseline_name} ({change(scores[1] / scores[0] - 1)}{where})"
+    )
+    if scores[2] < scores[0] and scores[1] < scores[0]:
+        part = math.log(scores[0] / scores[1]) / math.log(scores[0] / scores[2])
+        text += f", {percent(part)} of the way to the best on a logarithmic scale"
+    if "allowed" in (broken := c.source.unranked.get(c.source.label(balanced), "")):
+        text += f"; it breaks a constraint: {broken}"
+    return [_answer("one_training", f"{text}.")]
 
 
 def gain(c: Comparison) -> list[Advice]:
     """The headline: contradictions between the data sets, then how much better the answer is."""
     blocked = blocked_sentence(c.source.study) if c.source.is_study else None
     if blocked is not None:
-        return [_answer("gain", f"{blocked}.")]
+        return [_answer("gain", " ".join([f"{sentence(blocked)}.", *_caveat_of_best(c)]))]
     if c.best is None:
         return []
-    baseline, name = c.source.baseline, c.source.sentence_name(c.best)
+    baseline = c.source.baseline
     score = number(c.value(c.source.label(c.best), "valid.score"))
     if baseline is None:
         text = f"{_what(c, c.best)}, {score}" if c.front is None else _what(c, c.best)
         return [_answer("gain", f"{text}; the baseline to compare it with is not complete.")]
     if baseline.folder == c.best.folder:
-        return [_answer("gain", _nothing_better(c, score))]
+        told = [sentence(_nothing_better(c, score)), *_caveat_of_best(c)]
+        return [_answer("gain", " ".join(told))]
     told = [sentence(text) for text in _contradiction_words(c)]
     confirmed = _confirmed_gain(c)
     if confirmed is not None:
@@ -37,11 +80,20 @@ def gain(c: Comparison) -> list[Advice]:
         told.append(sentence(f"{_what(c, c.best)}."))
     else:
         told.append(sentence(
-            f"{name} has the lowest score: {score} instead of "
-            f"{number(c.value(c.source.label(baseline), 'valid.score'))} with "
+            f"{subject(c, c.source.label(c.best))} has the lowest score{_among(c, baseline)}: "
+            f"{score} instead of {number(c.value(c.source.label(baseline), 'valid.score'))} with "
             f"{c.source.baseline_name} ({_score_changes(c)})."
         ))  # fmt: skip
     return [_answer("gain", " ".join([*told, *_changes(c)]))]
+
+
+def _among(c: Comparison, baseline: Trial) -> str:
+    """Among which trials the answer is the best, where the baseline is none of them."""
+    objective = c.source.study.objective
+    if objective is None or baseline.folder in [trial.folder for trial in c.source.study.feasible]:
+        return ""
+    within = limits(objective.constraints, objective.constraints)
+    return f" of the trials within {within}, which {c.source.baseline_name} are not"
 
 
 def _what(c: Comparison, best: Trial) -> str:
@@ -77,6 +129,14 @@ def _confirmed_gain(c: Comparison) -> str | None:
     """The gain over several seeds, if the answer was trained again."""
     found = c.confirmation
     return confirmation_gain(found) if found is not None and found.is_of_best else None
+
+
+def _caveat_of_best(c: Comparison) -> list[str]:
+    """What other seeds say against the answer, where that is the default and gains nothing."""
+    if c.confirmation is None or c.best is None:
+        return []
+    text = seed_caveat(c.confirmation, c.best.number)
+    return [] if text is None else [f"{sentence(text)}."]
 
 
 def _score_changes(c: Comparison) -> str:
@@ -153,6 +213,31 @@ def _changes(c: Comparison) -> list[str]:
     return words
 
 
+def recipes(c: Comparison) -> list[Advice]:
+    """How published weightings rank on these data, best first."""
+    default, best = c.source.study.default, c.source.study.best
+    known = [(t.score, name) for name, t in c.source.study.recipes.items() if t.score is not None]
+    if default is None or default.score is None or not known:
+        return []
+    words = []
+    for score, name in sorted(known):
+        ratio = score / default.score - 1
+        trial = c.source.sentence_name(c.source.study.recipes[name])
+        against = f"{percent(abs(ratio))} {'better' if ratio < 0 else 'worse'} than"
+        if abs(ratio) <= NOTICEABLE:
+            against = "as good as"
+        words.append(f"{name}'s ratios ({trial}), {against} your default")
+    text = f"On your data: {'; '.join(words)}."
+    first = c.source.study.recipes[min(known)[1]]
+    if best is not None and best.score is not None and first.score is not None:
+        if best.folder == first.folder:
+            text += " Nothing else in this study is better than the first."
+        else:
+            below = percent(1 - best.score / first.score)
+            text += f" The best trial of the study is {below} below the best of these."
+    return [Advice("recipes", "answer", text)]
+
+
 def judged_anew(c: Comparison) -> list[Advice]:
     """What the trials are judged by, where it is not what the search was for."""
     judgement, objective = c.source.study.judgement, c.source.study.objective
@@ -160,7 +245,7 @@ def judged_anew(c: Comparison) -> list[Advice]:
         return []
     words = []
     if judgement.metrics is not None:
-        words.append(f"by {joined([metric_of(key).title for key in judgement.metrics])}")
+        words.append(f"by {joined(titles_of(judgement.metrics))}")
     if judgement.limits:
         words.append(f"with {limits(judgement.limits, judgement.limits)}")
     elif judgement.limits is not None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sweep.report.advice import errors, headline, search, terms
+from sweep.report.advice import dial, errors, headline, search, terms, training
 from sweep.report.advice.base import LEVELS, Advice
 from sweep.report.comparison.comparison import Comparison
 
 __all__ = ["RULES", "Advice", "advise"]
 
 RULES: tuple[Callable[[Comparison], list[Advice]], ...] = (
+    headline.one_training,
     headline.gain,
+    headline.recipes,
     headline.judged_anew,
     headline.several_objectives,
     headline.confirmed,
@@ -23,10 +25,13 @@ RULES: tuple[Callable[[Comparison], list[Advice]], ...] = (
     errors.beyond_spread,
     errors.test_set,
     errors.close_call,
-    errors.balanced_weights,
+    errors.uneven_errors,
+    search.unchecked_length,
+    dial.what_a_share_buys,
     search.decisive_weights,
     search.range_of_the_best,
     search.at_the_edge,
+    search.beyond_the_ranges,
     search.idle_weights,
     terms.dominating_terms,
     terms.starved_terms,
@@ -34,8 +39,11 @@ RULES: tuple[Callable[[Comparison], list[Advice]], ...] = (
     terms.conflicts,
     terms.parallel_terms,
     terms.early_gradients,
-    search.clipped_steps,
-    search.still_falling,
+    dial.terms_that_can_go,
+    training.worse_from_the_start,
+    training.jumps_between_stages,
+    training.clipped_steps,
+    training.still_falling,
     search.few_trials,
     search.constraints,
     search.unfinished_trials,

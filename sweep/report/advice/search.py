@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sweep.numbers import count, joined, number, percent, sentence
 from sweep.report.advice.base import Advice, best_trials, n_best_words
@@ -15,14 +13,14 @@ from sweep.report.names import metric_of, weight_term
 
 __all__ = [
     "at_the_edge",
-    "clipped_steps",
+    "beyond_the_ranges",
     "constraints",
     "decisive_weights",
     "failed_trials",
     "few_trials",
     "idle_weights",
     "range_of_the_best",
-    "still_falling",
+    "unchecked_length",
     "unfinished_trials",
 ]
 
@@ -30,10 +28,7 @@ _EDGE = 0.05  # of the width of a range
 _NARROW = 0.3  # of the width of a range: what the best trials agree on
 _DECISIVE = 0.25
 _IDLE = 0.05
-_FALLING = 0.03
-_LAST = 0.1  # the last tenth of the epochs
 _TRIALS_PER_WEIGHT = 10
-_CLIPPED = 0.5
 
 
 def decisive_weights(c: Comparison) -> list[Advice]:
@@ -55,23 +50,17 @@ def decisive_weights(c: Comparison) -> list[Advice]:
     return [Advice("decisive_weights", "hint", text)]
 
 
-def clipped_steps(c: Comparison) -> list[Advice]:
-    """Clipping that acts in most steps: then the common scale of the weights does, too."""
-    if c.best is None:
+def unchecked_length(c: Comparison) -> list[Advice]:
+    """Whether anybody has looked if the order of the trials holds in a longer training."""
+    baseline, length = c.source.baseline, 1 if c.confirmation is None else c.confirmation.length
+    if c.best is None or baseline is None or c.best.folder == baseline.folder or length > 1:
         return []
-    share = c.best.results.get("valid", {}).get("clipped")
-    if share is None or share < _CLIPPED:
-        return []
-    limit = c.best.details.get("clip_grad")
-    at = f" (trainer.clip_grad={limit:g})" if isinstance(limit, int | float) else ""
     text = (
-        f"In {c.source.sentence_name(c.best)} {percent(share)} of the steps of its best epoch were "
-        f"clipped{at}: the length of a step did not follow from the weights, and the same ratios "
-        "at another scale are another training. Search it, too: "
-        "'trainer.clip_grad=tag(log,interval(1,1000))'; or let the weights move "
-        "(weighting=gradient_shares), whose gradient is short."
+        f"What wins {count(c.best.planned_epochs or 0, 'epoch')} need not win a longer training: "
+        "search.confirm.top=1 search.confirm.length=10 trains the references and the best again, "
+        "ten times as long."
     )
-    return [Advice("clipped_steps", "hint", text)]
+    return [Advice("unchecked_length", "caution", text)]
 
 
 def range_of_the_best(c: Comparison) -> list[Advice]:
@@ -146,42 +135,19 @@ def idle_weights(c: Comparison) -> list[Advice]:
     return [Advice("idle_weights", "hint", text)]
 
 
-def still_falling(c: Comparison) -> list[Advice]:
-    """Whether the best trial was still learning when its training ended."""
-    if c.best is None or c.best.is_judged_anew:  # its table holds another score
-        return []
-    try:
-        path = c.best.folder / "metrics.parquet"
-        table = pq.read_table(path, columns=["epoch", "split", "score"])
-    except (pa.ArrowException, OSError, ValueError):
-        return []
-    data = table.to_pandas()
-    scores = data[data["split"] == "valid"].set_index("epoch")["score"].dropna().sort_index()
-    n_last = max(1, round(_LAST * len(scores)))
-    if len(scores) <= 2 * n_last:
-        return []
-    before, after = scores.iloc[-1 - n_last], scores.iloc[-1]
-    if not (before > 0 and 1 - after / before >= _FALLING):
-        return []
-    text = (
-        f"The score of {c.source.sentence_name(c.best)} was still falling when training ended, by "
-        f"{percent(1 - after / before)} in the last {n_last} of {len(scores)} epochs: with longer "
-        "training other weights may win."
-    )
-    return [Advice("still_falling", "caution", text)]
-
-
 def few_trials(c: Comparison) -> list[Advice]:
     """Whether the search is too short for its number of weights."""
-    n_complete, n_keys = len(c.complete), len(c.parameters)
+    # Trials outside the search space, such as one whose weights move, say nothing of its values.
+    inside = c.complete.dropna(subset=[f"param.{key}" for key in c.parameters])
+    n_complete, n_keys = len(inside), len(c.parameters)
     enough = n_complete >= _TRIALS_PER_WEIGHT * n_keys
     if c.best is None or not c.source.is_study or enough:
         return []
     last = int(c.trials["number"].max())
     text = (
-        f"{count(n_complete, 'complete trial')} for {count(n_keys, 'searched value')}: importances "
-        f"are rough, and more trials may find better weights (the best so far is trial "
-        f"{c.best.number}; the last one is {last})."
+        f"{count(n_complete, 'complete trial')} in the search space for "
+        f"{count(n_keys, 'searched value')}: importances are rough, and more trials may find "
+        f"better weights (the best so far is trial {c.best.number}; the last one is {last})."
     )
     return [Advice("few_trials", "caution", sentence(text))]
 
@@ -222,6 +188,31 @@ def failed_trials(c: Comparison) -> list[Advice]:
     reason = failed.iloc[0]["reason"] or "no reason recorded"
     text = f"{len(failed)} of {len(c.trials)} trials failed; {name}: {reason}"
     return [Advice("failed_trials", "caution", text)]
+
+
+def beyond_the_ranges(c: Comparison) -> list[Advice]:
+    """Weights that a training ended with, where the ranges of the search do not hold them."""
+    static = next((trial for trial in c.source.study.complete if trial.role == "static"), None)
+    if static is None or static.params:
+        return []
+    found = []
+    for key, space in c.space.items():
+        term, stage = weight_term(key) or (None, None)
+        if term not in static.weights or stage is not None or not space.is_range:
+            continue
+        if not space.holds(static.weights[term]):
+            found.append(
+                f"{_name(c, key)}, {number(static.weights[term])} (searched: {space.low:g} to "
+                f"{space.high:g})"
+            )
+    if not found:
+        return []
+    text = (
+        f"The weights that balanced the training lie outside the ranges of the search, where no "
+        f"sampled trial comes: {joined(found)}. Wider ranges hold them; a search of shares "
+        "(weighting=gradient_shares search=auto) needs none."
+    )
+    return [Advice("beyond_the_ranges", "caution", text)]
 
 
 def _of_score(c: Comparison) -> pd.DataFrame:

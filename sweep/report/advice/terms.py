@@ -12,9 +12,11 @@ from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import metric_of
 
 __all__ = [
+    "PARALLEL",
     "conflicts",
     "dominating_terms",
     "early_gradients",
+    "gradient_pairs",
     "parallel_terms",
     "raised_terms",
     "starved_terms",
@@ -23,7 +25,7 @@ __all__ = [
 _HARM = 0.05  # relative change of an error that is worth a sentence
 _FELT = 0.05  # share of the gradient at which a term is felt, however small its value
 _CONFLICT = -0.3
-_PARALLEL = 0.95
+PARALLEL = 0.95
 _N_PAIRS = 3
 
 
@@ -106,7 +108,7 @@ def raised_terms(c: Comparison) -> list[Advice]:
 
 def conflicts(c: Comparison) -> list[Advice]:
     """Terms whose gradients point against each other in the best trial."""
-    pairs = [pair for pair in _pairs(c) if pair[0] <= _CONFLICT]
+    pairs = [pair for pair in gradient_pairs(c) if pair[0] <= _CONFLICT]
     if not pairs:
         return []
     words = [f"{a} against {b} (cosine {signed(cosine)})" for cosine, a, b in pairs[:_N_PAIRS]]
@@ -121,7 +123,7 @@ def conflicts(c: Comparison) -> list[Advice]:
 
 def parallel_terms(c: Comparison) -> list[Advice]:
     """Terms whose gradients point the same way in the best trial."""
-    pairs = [pair for pair in _pairs(c)[::-1] if pair[0] >= _PARALLEL]
+    pairs = [pair for pair in gradient_pairs(c)[::-1] if pair[0] >= PARALLEL]
     if not pairs:
         return []
     words = [f"{a} and {b} (cosine {signed(cosine)})" for cosine, a, b in pairs[:_N_PAIRS]]
@@ -185,7 +187,7 @@ def _gradient_shares(c: Comparison) -> dict[str, float]:
     return dict(zip(rows["term"], rows["norm_share"], strict=True))
 
 
-def _pairs(c: Comparison) -> list[tuple[float, str, str]]:
+def gradient_pairs(c: Comparison) -> list[tuple[float, str, str]]:
     """Cosine of every two terms in the best trial, smallest first."""
     if c.best is None or c.conflicts.empty:
         return []

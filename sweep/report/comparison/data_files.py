@@ -27,7 +27,7 @@ def file_prefix(index: int, n_studies: int) -> str:
 def data_tables(c: Comparison) -> dict[str, pd.DataFrame]:
     """Tables by the name of their figure; those without rows are left out."""
     tables = {
-        "trials": _with_units(c.trials).rename_axis("trial").reset_index(),
+        "trials": _with_units(c, c.trials).rename_axis("trial").reset_index(),
         "change": _changes(c),
         "shares": c.shares,
         "learning": c.learning,
@@ -35,7 +35,7 @@ def data_tables(c: Comparison) -> dict[str, pd.DataFrame]:
         "gradients": c.gradients,
         "conflicts": c.conflicts,
         "importance": c.importances,
-        "scatter": _with_units(scatter_table(c)).rename_axis("trial").reset_index(),
+        "scatter": _with_units(c, scatter_table(c)).rename_axis("trial").reset_index(),
         "pareto": c.fronts,
         "what_if": c.what_if_shares,
     }
@@ -76,12 +76,12 @@ def _changes(c: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _with_units(table: pd.DataFrame) -> pd.DataFrame:
+def _with_units(c: Comparison, table: pd.DataFrame) -> pd.DataFrame:
     """The table with the units of errors in its header."""
     names = {}
     for split in SPLITS:
         for key in metric_keys(table):
-            unit = metric_of(key).unit
+            unit = metric_of(key, c.source.study).unit
             if unit:
                 names[f"{split}.{key}"] = f"{split}.{key} ({unit})"
     return table.rename(columns=names)

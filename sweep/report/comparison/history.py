@@ -53,7 +53,8 @@ def evolution_table(source: Source, labels: Sequence[str], *, max_bins: int = 30
 
     Returns:
         One row per trial, bin and term: columns ``trial``, ``epoch``, ``step``, ``stage``,
-        ``term``, ``weighted``, ``share``. A trial whose table cannot be read has none.
+        ``term``, ``weighted``, ``share``, ``weight`` (the mean of those that acted). A trial whose
+        table cannot be read has none.
     """
     parts = []
     for label, trial in _trials(source, labels):
@@ -70,11 +71,11 @@ def evolution_table(source: Source, labels: Sequence[str], *, max_bins: int = 30
                     {
                         "trial": label, "epoch": history.epoch, "step": history.step,
                         "stage": history.stage, "term": term, "weighted": weighted,
-                        "share": shares[term],
+                        "share": shares[term], "weight": history.weights[term],
                     }
                 )
             )  # fmt: skip
-    columns = ["trial", "epoch", "step", "stage", "term", "weighted", "share"]
+    columns = ["trial", "epoch", "step", "stage", "term", "weighted", "share", "weight"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 

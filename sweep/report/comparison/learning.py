@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweep.errors import DamagedRecordError
-from sweep.quantities import QUANTITIES
 from sweep.records import Trial
+from sweep.records.judging import score_of
 from sweep.records.tables import BREAKDOWN
 from sweep.report.names import metric_of
 
@@ -53,13 +53,36 @@ def _of_trial(trial: Trial) -> list[pd.DataFrame]:
     if not {"split", "epoch"} <= set(table.columns):
         return parts
     table = table[table["split"] == "valid"].sort_values("epoch")
-    for key in ("score", *QUANTITIES):
-        name = key if key == "score" else f"{trial.statistic}_{key}"
-        if name in table and not (key == "score" and trial.is_judged_anew):
-            metric = metric_of(key)
+    scores = pd.to_numeric(table["score"], errors="coerce") if "score" in table else None
+    if trial.is_judged_anew:  # the table holds those of another objective
+        scores = _scores(trial, table)
+    if scores is not None:
+        parts.append(_part(table["epoch"], scores, "score", "valid", metric_of("score").unit))
+    for key in trial.quantities:
+        name = f"{trial.statistic}_{key}"
+        if name in table:
+            metric = metric_of(key, [trial])
             values = pd.to_numeric(table[name], errors="coerce") * metric.factor
             parts.append(_part(table["epoch"], values, key, "valid", metric.unit))
     return [part for part in parts if len(part)]
+
+
+def _scores(trial: Trial, table: pd.DataFrame) -> pd.Series | None:
+    """The score of every evaluation by the objective that the trial is judged by."""
+    if trial.objective is None:
+        return None
+    powers = trial.objective.powers
+    columns = {name: f"{trial.statistic}_{name}" for name in powers}
+    if not set(columns.values()) <= set(table.columns):
+        return None
+    errors = pd.DataFrame(
+        {name: pd.to_numeric(table[column], errors="coerce") for name, column in columns.items()}
+    )
+    found = [
+        score_of({str(name): value for name, value in row.items()}, trial.scales, powers)
+        for row in errors.to_dict("records")
+    ]
+    return pd.Series(found, index=table.index, dtype=float)
 
 
 def _part(epochs: Any, values: pd.Series, metric: str, split: str, unit: str) -> pd.DataFrame:

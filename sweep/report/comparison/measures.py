@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.numbers import number, with_change
-from sweep.quantities import QUANTITIES
 from sweep.records import Trial
 from sweep.report.confirmation import Confirmation
 from sweep.report.names import SPLITS, Metric, metric_of
@@ -77,14 +76,14 @@ def answer_rows(
         confirmation: The trainings with other seeds.
     """
     rows = []
-    for key in ("score", *QUANTITIES):
+    for key in dict.fromkeys(("score", *(name for t in trials.values() for name in t.quantities))):
         for split in SPLITS:
             measures = {
                 role: _measure(trial, baseline, confirmation, split, key)
                 for role, trial in trials.items()
             }
             if any(measure is not None for measure in measures.values()):
-                rows.append(Row(metric_of(key), split, measures))
+                rows.append(Row(metric_of(key, trials.values()), split, measures))
     return rows
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sweep.errors import InputError
 from sweep.records import Study, Trial
+from sweep.records.feasibility import broken
 from sweep.records.load import group, is_study, not_found
 
 __all__ = ["SINGLE", "Source", "read_sources", "study_source", "usable"]
@@ -40,6 +41,17 @@ class Source:
         """Complete trials that are not ranked, by label, and why."""
         reasons = {self.label(trial): self.study.why_unranked(trial) for trial in self.study}
         return {label: reason for label, reason in reasons.items() if reason}
+
+    @cached_property
+    def broken(self) -> dict[str, dict[str, float]]:
+        """The constraints that complete trials break, as multiples of the default's error."""
+        default = self.study.default
+        found = {}
+        for trial in self.study.complete if default is not None else ():
+            if default is not None and (names := broken(trial, default)):
+                allowed = {} if trial.objective is None else trial.objective.constraints
+                found[self.label(trial)] = {name: allowed[name] for name in names}
+        return found
 
     @property
     def best(self) -> Trial | None:

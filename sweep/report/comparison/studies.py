@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sweep.records import Trial
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.measures import Measure
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.names import SPLITS
 
-__all__ = ["Standing", "common_pair", "differences", "standings"]
+__all__ = ["Standing", "all_trials", "common_pair", "differences", "standings"]
 
 _ABSENT = "–"
 _LONGEST = 60  # characters of a value
@@ -74,6 +75,11 @@ def differences(comparisons: Sequence[Comparison]) -> dict[str, list[str]]:
 def _text(value: Any) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def all_trials(comparisons: Sequence[Comparison]) -> list[Trial]:
+    """The trials of all studies."""
+    return [trial for c in comparisons for trial in c.source.study]
 
 
 def common_pair(comparisons: Sequence[Comparison]) -> tuple[str, str] | None:

@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from sweep.quantities import QUANTITIES
-from sweep.records import State
+from sweep.records import State, Trial
 from sweep.report.comparison.sources import Source
-from sweep.report.names import SPLITS, metric_of
+from sweep.report.names import SPLITS, metric_of, weight_term
 
-__all__ = ["metric_keys", "parameter_keys", "share_table", "trial_table"]
+__all__ = ["metric_keys", "parameter_keys", "share_table", "trained_with", "trial_table"]
+
+
+_SHARE = re.compile(r"weighting\.shares\.(?P<term>[^.]+)")
+_RATE = re.compile(r"train_schedule\.(?P<stage>\d+)\.lr")
 
 
 def metric_keys(table: pd.DataFrame) -> list[str]:
     """The metrics of a trial table, the score first."""
-    return [key for key in ("score", *QUANTITIES) if any(f"{s}.{key}" in table for s in SPLITS)]
+    # Ours in their own order, then those that only the program which trained them knows.
+    own = [str(c).removeprefix("valid.") for c in table if re.fullmatch(r"valid\.\w+", str(c))]
+    keys = dict.fromkeys(("score", *QUANTITIES, *own))
+    return [key for key in keys if any(f"{s}.{key}" in table for s in SPLITS)]
 
 
 def parameter_keys(table: pd.DataFrame) -> list[str]:
     """The searched keys of a trial table."""
     return [str(c).removeprefix("param.") for c in table.columns if str(c).startswith("param.")]
+
+
+def trained_with(trial: Trial, key: str) -> float | str | None:
+    """What a trial outside the search space has for a searched key, as its records tell it.
+
+    Returns:
+        The weight, share or learning rate that it was trained with, ``moves`` for a weight that
+        followed the training; None for what such a trial does not have, or does not tell.
+    """
+    moves = trial.weighting != "fixed"
+    if (weight := weight_term(key)) is not None:
+        term, name = weight
+        number = -1 if name is None else int(name) if name.isdecimal() else len(trial.stages)
+        found = trial.stages[number].loss.get(term) if number < len(trial.stages) else None
+        return None if found is None else "moves" if moves else float(found["weight"])
+    if match := _SHARE.fullmatch(key):
+        shares = (trial.details.get("weighting") or {}).get("shares") if moves else None
+        return (shares or {}).get(match["term"])
+    if match := _RATE.fullmatch(key):
+        number = int(match["stage"])
+        return trial.stages[number].lr if number < len(trial.stages) else None
+    return None
 
 
 def trial_table(source: Source) -> pd.DataFrame:
@@ -29,14 +60,16 @@ def trial_table(source: Source) -> pd.DataFrame:
     failed or is not ranked), ``rank`` (from 1; of the trials that are complete and feasible),
     ``<split>.score`` and ``<split>.<quantity>`` in the unit that is shown, each with
     ``<split>.<name>.change``, relative to the baseline; ``param.<key>``; ``effective_terms``,
-    ``n_terms``, ``dominant``, ``dominant_share``, ``starved``; ``epochs`` (trained so far),
+    ``n_terms``, ``dominant``, ``dominant_share``, ``starved``; ``note``, ``tags``; ``epochs``
+    (trained so far),
     ``planned_epochs``, ``seconds``, ``folder``. A column that no trial has is left out.
     """
     frame = source.study.trials
     if frame.empty:
         return pd.DataFrame(columns=["label", "number", "role", "state", "rank"]).set_index("label")
-    table = frame.drop(columns=[c for c in frame if str(c).startswith(("weight.", "share."))
-                                or c == "score"])  # fmt: skip
+    left_out = ("weight.", "share.", "config_type.", "element.", "size.")
+    table = frame.drop(columns=[c for c in frame if str(c).startswith(left_out) or c == "score"])
+    table = table.copy()  # in one piece: what is inserted below makes it many
     table.attrs = {}  # the units there are those of the records
     table = table.assign(label=[source.label(trial) for trial in source.study])
     for name in (c for c in map(str, table.columns) if c.split(".")[0] in SPLITS):

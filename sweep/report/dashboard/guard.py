@@ -68,7 +68,7 @@ class Guard:
             start_response("303 See Other", headers)
             return []
         if not self._is_right(_cookie(environ, self._cookie)):
-            return _refuse(start_response, "open the URL that python -m sweep.dashboard printed")
+            return _refuse(start_response, "open the URL that loss-sweep dashboard printed")
         return self._application(environ, start_response)
 
     def _is_own(self, environ: Environ) -> bool:

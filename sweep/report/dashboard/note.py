@@ -51,7 +51,7 @@ def _errors(trial: Trial, default: Trial | None) -> list[str]:
             cells.append(
                 with_change(text, value / base - 1) if value is not None and base else text
             )
-        rows.append((metric_of(key).with_unit, *cells))
+        rows.append((metric_of(key, [trial]).with_unit, *cells))
     changes = ", and the change against the default weights" if default is not None else ""
     epoch = trial.epoch
     return [

@@ -16,6 +16,8 @@ from optuna.trial import Trial as OptunaTrial
 
 from sweep.errors import DamagedRecordError, InputError
 from sweep.records import Trial
+from sweep.records.judging import by_objective
+from sweep.records.study_record import StudyRecord
 from sweep.report.dashboard.note import trial_note
 
 __all__ = ["Dashboard", "artifact_store", "check_dashboard"]
@@ -65,13 +67,13 @@ class Dashboard:
         from optuna_dashboard import save_note
         from optuna_dashboard.artifact import get_artifact_path
 
-        summary = _read(self._folder / "trials" / f"{trial.number:04d}")
+        summary = _read(self._folder, trial.number)
         if summary is None:
             return
         known = [meta.artifact_id for meta in get_all_artifact_meta(trial)]
         picture = known[0] if known else self._upload(trial)
         path = None if picture is None else get_artifact_path(trial, picture)
-        default = _read(self._folder / "trials" / "0000")
+        default = _read(self._folder, 0)
         if default is not None and not default.is_complete:
             default = None
         save_note(trial, trial_note(summary, default, path))
@@ -95,8 +97,11 @@ class Dashboard:
             )
 
 
-def _read(folder: Path) -> Trial | None:
+def _read(study: Path, number: int) -> Trial | None:
+    """A trial as its study judges it now, None if it cannot be read."""
     try:
-        return Trial.read(folder)
+        trial = Trial.read(study / "trials" / f"{number:04d}")
+        record = StudyRecord.read(study)
     except DamagedRecordError:
         return None
+    return trial if record is None else by_objective(trial, record.objective)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.measures import all_roles
-from sweep.report.comparison.studies import common_pair
+from sweep.report.comparison.studies import all_trials, common_pair
 from sweep.report.names import SPLITS, Metric, metric_of
 
 __all__ = [
@@ -65,12 +65,16 @@ class ShareHistory:
         epochs: Epochs, in parts.
         shares: Share of every term at each of them.
         stage_starts: Epochs at which a stage but the first begins.
+        weights: Weight of every term that has one at each of them; None where it is off.
+        moves: Whether the weights followed the training.
     """
 
     title: str
     epochs: list[float]
     shares: dict[str, list[float]]
     stage_starts: list[float]
+    weights: dict[str, list[float | None]]
+    moves: bool
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def study_series(comparisons: Sequence[Comparison]) -> tuple[Metric, Metric, lis
         x, y = ([float(value) for value in table[f"valid.{key}"]] for key in pair)
         names = [c.source.sentence_name(c.trial_of[str(label)]) for label in table.index]
         series.append(Series(c.source.name, names, x, y, [str(role) for role in table["role"]]))
-    first, second = map(metric_of, pair)
+    first, second = (metric_of(key, all_trials(comparisons)) for key in pair)
     return first, second, series
 
 
@@ -217,12 +221,25 @@ def share_history(c: Comparison, label: str) -> ShareHistory | None:
     wide = rows.pivot(index="epoch", columns="term", values="share").fillna(0.0)
     terms = list(dict.fromkeys(rows["term"]))
     starts = rows.groupby("stage")["epoch"].min().iloc[1:]
+    weights = rows.pivot(index="epoch", columns="term", values="weight")
     return ShareHistory(
         _name(c, label),
         [float(epoch) for epoch in wide.index],
         {str(term): [float(value) for value in wide[term]] for term in terms},
         [float(epoch) for epoch in starts],
+        {
+            str(term): [float(w) if w > 0 else None for w in weights[term]]
+            for term in terms
+            if (weights[term] > 0).any()
+        },
+        _moves(rows),
     )
+
+
+def _moves(rows: pd.DataFrame) -> bool:
+    """Whether weights followed the training: they differ inside of a stage."""
+    acting = rows[rows["weight"] > 0].groupby(["stage", "term"])["weight"]
+    return bool((acting.max() > acting.min() * (1 + 1e-6)).any())
 
 
 def gradient_bars(c: Comparison) -> Bars | None:

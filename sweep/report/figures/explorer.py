@@ -34,7 +34,7 @@ def explorer(c: Comparison) -> dict[str, Any] | None:
     for split, title in SPLITS.items():
         for key in metrics:
             if f"{split}.{key}" in c.trials:
-                metric = metric_of(key)
+                metric = metric_of(key, c.source.study)
                 name = f"{metric.title}, {title}"
                 columns[f"{split}.{key}"] = _column(
                     c.trials[f"{split}.{key}"], f"{name} ({metric.unit})" if metric.unit else name

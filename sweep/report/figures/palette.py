@@ -15,13 +15,15 @@ __all__ = [
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 ROLE_COLOURS = {
-    "default": "#999999", "balanced": "#E69F00", "best": "#0072B2", "knee": "#0072B2",
+    "default": "#999999", "balanced": "#E69F00", "static": "#009E73",
+    "best": "#0072B2", "knee": "#0072B2",
 }  # fmt: skip
 
 
 # Of trials in scatter plots, in plotly's words.
 SYMBOLS = {
-    "": "circle", "default": "square", "balanced": "triangle-up", "best": "star", "knee": "star",
+    "": "circle", "default": "square", "balanced": "triangle-up", "static": "diamond",
+    "best": "star", "knee": "star",
 }  # fmt: skip
 
 # White to dark blue, and orange over white to blue: both keep their order in grey and for any eye.
@@ -61,7 +63,7 @@ class TermStyle:
 
 def mark_of(roles: str) -> str:
     """The role by which a trial is marked: the answer before the default before the balanced."""
-    found = (role for role in ("best", "knee", "default", "balanced") if role in roles)
+    found = (role for role in ("best", "knee", "default", "balanced", "static") if role in roles)
     return next(found, "")
 
 

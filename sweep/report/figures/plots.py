@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sweep.numbers import change
 from sweep.report.comparison.comparison import Comparison
-from sweep.report.figures.data import Bars, changes, study_series
+from sweep.report.figures.data import Bars, ShareHistory, changes, study_series
 from sweep.report.figures.data import share_history as history_of
 from sweep.report.figures.palette import COLOURS, ROLE_COLOURS, SYMBOLS, mark_of, term_styles
 from sweep.report.figures.plots_base import (
@@ -21,7 +21,7 @@ from sweep.report.figures.plots_base import (
 )
 from sweep.report.names import Metric
 
-__all__ = ["change_bars", "share_history", "stacked_bars", "study_scatter"]
+__all__ = ["change_bars", "share_history", "stacked_bars", "study_scatter", "weight_history"]
 
 
 def change_bars(c: Comparison) -> Spec | None:
@@ -71,11 +71,33 @@ def share_history(c: Comparison, label: str) -> Spec | None:
         }
         for term, shares in found.shares.items()
     ]  # fmt: skip
+    return _history(found, data, axis("share of the loss", tickformat=".0%", range=[0, 1]))
+
+
+def weight_history(c: Comparison, label: str) -> Spec | None:
+    """Weights of one trial over its training, on a logarithmic axis; None if they stood still."""
+    found = history_of(c, label)
+    if found is None or not found.moves:
+        return None
+    styles = term_styles([*c.terms, *(term for term in found.shares if term not in c.terms)])
+    data = [
+        {
+            "type": "scatter", "mode": "lines", "name": plain(term), "x": found.epochs,
+            "y": weights, "line": {"width": 1.5, "color": styles[term].colour},
+            "hovertemplate": "%{y:.3g}",
+        }
+        for term, weights in found.weights.items()
+    ]  # fmt: skip
+    return _history(found, data, axis("weight", type="log"))
+
+
+def _history(found: ShareHistory, data: list[Spec], y_axis: Spec) -> Spec:
+    """Curves over the epochs of one trial, with the beginnings of its stages."""
     layout = make_layout(height=270)
     layout |= {
         "showlegend": False, "hovermode": "x unified",
         "xaxis": axis("epoch"),
-        "yaxis": axis("share of the loss", tickformat=".0%", range=[0, 1]),
+        "yaxis": y_axis,
         "title": {"text": plain(found.title), "font": {"size": 13}, "x": 0.02, "xanchor": "left"},
         "shapes": [vertical(x) for x in found.stage_starts],
     }  # fmt: skip

@@ -153,7 +153,7 @@ def search_panels(c: Comparison) -> list[Panel]:
                 [float(n) for n in ranked["number"]], [float(v) for v in ranked[column].cummin()]
             ),
         }
-        metric = metric_of(key)
+        metric = metric_of(key, c.source.study)
         shown = {name: points for name, points in lines.items() if points.x}
         panels.append(Panel(f"{metric.title}, validation", metric.unit, shown))
     return panels

@@ -96,6 +96,7 @@ def _points(axes: Any, free: dict[str, Any], x: str, y: str) -> None:
         "not ranked": {"marker": "o", "s": 14, "facecolors": "none", "edgecolors": "#999999"},
         "default": {"marker": "s", "s": 22, "color": "black"},
         "balanced": {"marker": "^", "s": 26, "color": ROLE_COLOURS["balanced"]},
+        "static": {"marker": "D", "s": 18, "color": ROLE_COLOURS["static"]},
         "best": {"marker": "*", "s": 60, "color": ROLE_COLOURS["best"]},
         "knee": {"marker": "*", "s": 60, "color": ROLE_COLOURS["knee"]},
     }

@@ -15,7 +15,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from sweep.quantities import QUANTITIES
 from sweep.records.weights_file import loss_block
 from sweep.report.advice.rules import Advice, advise
 from sweep.report.comparison.comparison import Comparison
@@ -26,6 +25,7 @@ from sweep.report.figures.data import gradient_bars, what_if_bars
 from sweep.report.figures.explorer import explorer
 from sweep.report.figures.palette import TermStyle, term_styles
 from sweep.report.figures.plots_base import Spec
+from sweep.report.names import titles_of
 from sweep.report.page.tables import (
     PageTable,
     answer_table,
@@ -33,7 +33,9 @@ from sweep.report.page.tables import (
     difference_table,
     error_table,
     study_table,
+    type_table,
 )
+from sweep.report.recommendation import Recommendation, recommend
 
 __all__ = ["render_page"]
 
@@ -58,9 +60,11 @@ class _Study:
     prefix: str
     comparison: Comparison
     block: str | None
+    take: Recommendation | None
     score_note: str
     advice: list[Advice]
     answer: PageTable | None
+    types: list[PageTable]
     errors: PageTable
     balance: PageTable
     styles: dict[str, TermStyle]
@@ -143,6 +147,7 @@ def _study(key: str, c: Comparison, prefix: str) -> tuple[_Study, dict[str, Any]
         "parallel": [("", "scatter", plots_progress.parallel_coordinates(c))],
         "shares": [("", "shares", plots_maps.share_map(c))],
         "history": [(label, "evolution", plots.share_history(c, label)) for label in c.chosen],
+        "weights": [(label, "evolution", plots.weight_history(c, label)) for label in c.chosen],
         "gradients": [("", "gradients", plots.stacked_bars(gradient_bars(c)))],
         "conflicts": [
             (label, "conflicts", plots_maps.conflict_matrix(c, label)) for label in c.chosen
@@ -159,14 +164,21 @@ def _study(key: str, c: Comparison, prefix: str) -> tuple[_Study, dict[str, Any]
         for group, entries in figures.items()
     }
     free = explorer(c)
+    take = recommend(c.source.study, c.confirmation)
     study = _Study(
         key=key,
         prefix=prefix,
         comparison=c,
-        block=loss_block(c.best.stages) if c.best is not None and c.best.stages else None,
+        block=loss_block(take.trial.stages) if take is not None and take.trial.stages else None,
+        take=take,
         score_note=_score_note(c),
         advice=advise(c),
         answer=answer_table(c),
+        types=[
+            table
+            for kind in ("config_type", "element", "size")
+            if (table := type_table(c, kind)) is not None
+        ],
         errors=error_table(c),
         balance=balance_table(c),
         styles=term_styles(c.terms),
@@ -188,9 +200,10 @@ def _score_note(c: Comparison) -> str:
     objective = c.best.objective if c.best is not None else None
     if objective is None:
         return ""
-    names = [QUANTITIES[n].title if n in QUANTITIES else n for n in objective.metrics]
+    names = titles_of(objective.powers)
+    kind = "weighted geometric mean" if objective.exponents else "geometric mean"
     return (
-        "Smaller is better. The score is the geometric mean of the "
+        f"Smaller is better. The score is the {kind} of the "
         f"{objective.statistic.upper()} of {', '.join(names)}, each divided by its standard "
         "deviation in the training set."
     )
@@ -201,6 +214,7 @@ def _provenance(c: Comparison) -> list[tuple[str, str]]:
     if c.best is None:
         return []
     content, objective = c.best.details, c.best.objective
+    judged = [] if objective is None else titles_of(objective.powers)
     entries = [
         ("folder", str(c.best.folder)),
         ("seed", content.get("seed")),
@@ -209,7 +223,7 @@ def _provenance(c: Comparison) -> list[tuple[str, str]]:
         ("parameters of the model", content.get("n_parameters")),
         (
             "objective",
-            "" if objective is None else f"{objective.statistic} of {', '.join(objective.metrics)}",
+            "" if objective is None else f"{objective.statistic} of {', '.join(judged)}",
         ),
         ("finished", content.get("finished")),
         ("git commit", content.get("git_commit")),

@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 
 from sweep.numbers import change, count, number, percent
+from sweep.records import Trial
+from sweep.report.comparison.by_type import errors_by_type
 from sweep.report.comparison.comparison import Comparison
 from sweep.report.comparison.measures import Measure, all_roles, seeds_of
-from sweep.report.comparison.studies import differences, standings
-from sweep.report.comparison.trial_table import metric_keys
+from sweep.report.comparison.studies import all_trials, differences, standings
+from sweep.report.comparison.trial_table import metric_keys, trained_with
 from sweep.report.names import SPLITS, metric_of
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "difference_table",
     "error_table",
     "study_table",
+    "type_table",
 ]
 
 
@@ -74,6 +77,7 @@ class PageTable:
     row_classes: Sequence[str] = field(default_factory=list)
 
 
+_NOT_SEARCHED = "lies outside the search space"
 _MAX_TONE = 0.005  # a change below half a percent is neither good nor bad
 
 
@@ -96,6 +100,27 @@ def answer_table(c: Comparison) -> PageTable | None:
     return PageTable("Errors of the weights that matter", columns, rows)
 
 
+def type_table(c: Comparison, kind: str = "config_type") -> PageTable | None:
+    """Errors of the best weights for each ``config_type``, element or size of systems."""
+    found = None if c.best is None else errors_by_type(c.best, c.source.baseline, kind)
+    if found is None or c.best is None:
+        return None
+    columns = [Column("size (atoms)" if kind == "size" else kind, is_number=False)]
+    columns.append(Column("atoms" if kind == "element" else "configurations"))
+    columns += [Column(metric.title, metric.unit) for metric in found.metrics]
+    rows = [
+        [
+            Cell(row.name, row.name),
+            Cell("") if row.n is None else Cell(str(row.n), str(row.n)),
+            *map(_measured, row.measures),
+        ]
+        for row in found.rows
+    ]
+    name = c.source.sentence_name(c.best)
+    caption = f"{c.best.statistic.upper()} of {name} by {kind}, {SPLITS[found.split]} set"
+    return PageTable(caption, columns, rows)
+
+
 def _measured(measure: Measure | None) -> Cell:
     if measure is None:
         return Cell("")
@@ -113,17 +138,20 @@ def error_table(c: Comparison) -> PageTable:
     columns = [Column("trial", is_number=c.source.is_study), Column("rank"),
                Column("state", is_number=False)]  # fmt: skip
     for split, key in keys:
-        metric = metric_of(key)
+        metric = metric_of(key, c.source.study)
         columns.append(Column(f"{metric.title}, {SPLITS[split]}", metric.unit))
-    columns += [Column("time", "s"), Column("reason", is_number=False)]
+    columns += [Column("time", "s")]
+    columns += [Column(name, is_number=False) for name in ("reason", "tags", "note")]
     rows = []
     for label, row in c.rows.items():
         cells = [*_head(c, label), _state(row)]
         cells += [_measure(c, label, f"{split}.{key}") for split, key in keys]
         seconds = row.get("seconds", math.nan)
-        reason = str(row["reason"])
-        cells += [_number(seconds, digits=3),
-                  Cell(_shortened(reason), reason, title=reason)]  # fmt: skip
+        cells.append(_number(seconds, digits=3))
+        for name in ("reason", "tags", "note"):
+            found = row.get(name)
+            text = found if isinstance(found, str) else ""
+            cells.append(Cell(_shortened(text), text, title=text))
         rows.append(cells)
     return _without_empty(PageTable("Errors of all trials", columns, rows, _row_classes(c)))
 
@@ -141,12 +169,7 @@ def balance_table(c: Comparison) -> PageTable:
     for label, row in c.rows.items():
         cells = [*_head(c, label), _number(c.value(label, "valid.score"))]
         for key in c.parameters:
-            value = row[f"param.{key}"]
-            as_number = pd.to_numeric(value, errors="coerce")
-            cells.append(
-                _number(float(as_number)) if pd.notna(as_number)
-                else Cell("" if value is None else str(value), "" if value is None else str(value))
-            )  # fmt: skip
+            cells.append(_parameter(c.trial_of[label], key, row[f"param.{key}"]))
         balance = c.balance(label)
         if balance is None:
             cells += [Cell(""), Cell(""), Cell("")]
@@ -167,11 +190,23 @@ def balance_table(c: Comparison) -> PageTable:
     return _without_empty(PageTable(caption, columns, rows, _row_classes(c)))
 
 
+def _parameter(trial: Trial, key: str, value: Any) -> Cell:
+    """A searched value; of a trial outside the search space what it was trained with instead."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        value = trained_with(trial, key)
+        if value is None:
+            return Cell("-", title=_NOT_SEARCHED)
+    as_number = pd.to_numeric(value, errors="coerce")
+    text = str(value)
+    return _number(float(as_number)) if pd.notna(as_number) else Cell(text, text)
+
+
 def study_table(comparisons: Sequence[Comparison]) -> PageTable:
     """The default and the answer of every study, on validation and test data."""
     keys = list(dict.fromkeys(k for c in comparisons for k in metric_keys(c.trials)))
     columns = [Column(title, is_number=False) for title in ("study", "weights", "data")]
-    columns += [Column(metric.title, metric.unit) for metric in map(metric_of, keys)]
+    metrics = [metric_of(key, all_trials(comparisons)) for key in keys]
+    columns += [Column(metric.title, metric.unit) for metric in metrics]
     rows = []
     for one in standings(comparisons):
         c, split = one.comparison, SPLITS[one.split]
@@ -207,7 +242,9 @@ def _head(c: Comparison, label: str) -> list[Cell]:
 def _state(row: dict[str, Any]) -> Cell:
     state = str(row["state"]).lower()
     epochs, planned = row.get("epochs"), row.get("planned_epochs")
-    if state in ("complete",) or epochs is None or pd.isna(epochs):
+    if epochs is None or pd.isna(epochs):
+        return Cell(state, state)
+    if state == "complete" and (planned is None or pd.isna(planned) or epochs >= planned):
         return Cell(state, state)
     of = "" if planned is None or pd.isna(planned) else f" of {planned:.0f}"
     return Cell(state, state, note=f"epoch {epochs:.0f}{of}")

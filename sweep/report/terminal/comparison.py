@@ -12,15 +12,16 @@ from rich.padding import Padding
 from rich.table import Table
 
 from sweep.console import make_table, plain
-from sweep.numbers import number, percent, with_change
+from sweep.numbers import above, number, percent, with_change
 from sweep.records.weights_file import loss_block
 from sweep.report.advice.headline import gain
 from sweep.report.advice.rules import advise
 from sweep.report.comparison.comparison import Comparison
-from sweep.report.comparison.studies import differences, standings
+from sweep.report.comparison.studies import all_trials, differences, standings
 from sweep.report.comparison.trial_table import metric_keys
 from sweep.report.comparison.what_if import CAVEAT
 from sweep.report.names import SPLITS, metric_of
+from sweep.report.recommendation import recommend
 
 __all__ = ["show_comparisons", "show_standing"]
 
@@ -50,7 +51,8 @@ def _studies(comparisons: Sequence[Comparison]) -> list[RenderableType]:
                  for m in measures]  # fmt: skip
         role = ", ".join(word for word in (one.role, one.trial) if word)
         rows.append([one.comparison.source.name, role, SPLITS[one.split], *cells])
-    headings = [f"{metric.title}\n{metric.unit}" for metric in map(metric_of, keys)]
+    shown = [metric_of(key, all_trials(comparisons)) for key in keys]
+    headings = [f"{metric.title}\n{metric.unit}" for metric in shown]
     parts: list[RenderableType] = [
         plain(""),
         make_table("the studies, each against its own default",
@@ -84,7 +86,10 @@ def _standing(c: Comparison, n_rows: int) -> list[RenderableType]:
     ]  # fmt: skip
     parts += [plain(f"left out: {reason}") for reason in c.source.study.unreadable.values()]
     if len(c.trials):
-        parts.append(_trials(c, _listed(c, n_rows)))
+        listed = _listed(c, n_rows)
+        parts.append(_trials(c, listed))
+        notes = {c.source.label(trial): trial.note for trial in c.source.study}
+        parts += [plain(f"{label}: {notes[label]}") for label in listed if notes[label]]
     return parts
 
 
@@ -102,10 +107,13 @@ def _show(c: Comparison, n_rows: int) -> RenderableType:
             parts.append(plain(f"\n{heading}:"))
             for advice in told:
                 parts.append(_bullet(advice.text))
-    if c.best is not None and c.best.stages:
-        name = "best weights" if c.best_role == "best" else "weights at the knee"
-        parts.append(plain(f"\nthe {name}, {c.source.sentence_name(c.best)}:\n"))
-        parts.append(Padding(plain(loss_block(c.best.stages)), (0, 0, 0, 4)))
+    answer = recommend(c.source.study, c.confirmation)
+    if answer is not None and answer.trial.stages:
+        parts.append(plain(f"\nthe {answer.name}, {c.source.sentence_name(answer.trial)}:"))
+        if answer.caveat is not None:
+            parts.append(plain(answer.caveat))
+        parts.append(plain(""))
+        parts.append(Padding(plain(loss_block(answer.trial.stages)), (0, 0, 0, 4)))
     return Group(*parts)
 
 
@@ -125,16 +133,31 @@ def _trials(c: Comparison, labels: list[str]) -> Table:
     rows, styles = [], []
     for label in labels:
         row = c.rows[label]
-        what = str(row["role"]) if row["state"] == "COMPLETE" else _progress(row)
+        what = _what(c, label)
         rows.append([label, what, *(_error(c, label, f"valid.{key}") for key in metrics)])
         is_best = row["state"] == "COMPLETE" and c.best_role in what
-        styles.append("bold" if is_best else None if row["state"] == "COMPLETE" else "dim")
+        is_shown = row["state"] == "COMPLETE" and label not in c.source.unranked
+        styles.append("bold" if is_best else None if is_shown else "dim")
     left = len(c.trials) - len(labels)
-    headings = [f"{metric.title}\n{metric.unit}" for metric in map(metric_of, metrics)]
+    shown = [metric_of(key, c.source.study) for key in metrics]
+    headings = [f"{metric.title}\n{metric.unit}" for metric in shown]
     return make_table(
         title, ["trial", "", *headings], rows, align="rl" if c.source.is_study else "ll",
         caption=f"{left} more in trials.csv" if left else None, styles=styles,
     )  # fmt: skip
+
+
+def _what(c: Comparison, label: str) -> str:
+    """What is special about a trial: its roles, its state, why it is not ranked."""
+    row = c.rows[label]
+    if row["state"] != "COMPLETE":
+        return _progress(row)
+    words = [str(row["role"])] if row["role"] else []
+    if label in c.source.broken:
+        words.append("beyond a limit")
+    elif label in c.source.unranked:
+        words.append(f"as trial {c.trial_of[label].same_as}")
+    return ", ".join(words)
 
 
 def _progress(row: dict[str, Any]) -> str:
@@ -146,7 +169,14 @@ def _error(c: Comparison, label: str, name: str) -> str:
     value, ratio = c.value(label, name), c.value(label, f"{name}.change")
     if math.isnan(value):
         return ""
-    is_baseline = c.source.baseline is not None and c.source.label(c.source.baseline) == label
+    baseline = "" if c.source.baseline is None else c.source.label(c.source.baseline)
+    is_baseline = baseline == label
+    allowed = c.source.broken.get(label, {}).get(name.removeprefix("valid."))
+    if allowed is not None and not is_baseline:  # as many digits as show that it is beyond
+        text = above(value, allowed * c.value(baseline, name))
+        if ratio > 0 and allowed >= 1:
+            return f"{text} +{above(100 * ratio, 100 * (allowed - 1), 2)}%"
+        return with_change(text, ratio, narrow=True)
     # narrow: there are many columns
     return with_change(number(value), None if is_baseline else ratio, narrow=True)
 

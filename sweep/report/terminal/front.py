@@ -15,7 +15,7 @@ __all__ = ["front_table"]
 
 def front_table(study: Study, front: Front) -> Table:
     """The trials on the front, with their changes against the default."""
-    metrics = [metric_of(name) for name in front.minimize]
+    metrics = [metric_of(name, study) for name in front.minimize]
     default = study.default
     errors = {} if default is None else {"score": default.score, **default.errors("valid")}
     rows = []
