@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
+import pickle
 import re
+import subprocess
 import tempfile
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -20,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sweep.errors import InputError
 from sweep.workers.process import WorkerProcess
-from sweep.workers.processes import Launch
+from sweep.workers.processes import Launch, NotStartedError
 
 __all__ = ["launch_with", "plain_outputs"]
 
@@ -71,22 +75,45 @@ def launch_with(context: HydraContext, config: DictConfig, process: WorkerProces
         config: The configuration that names the launcher.
         process: What the workers run.
     """
-    composed: Any = _Composed(process.spec.template)
-    own = HydraContext(config_loader=composed, callbacks=context.callbacks)
     subdir = process.session.relative_to(process.spec.folder)
+    # Workers are launched from several threads at once, and to copy a DictConfig cuts its branches
+    # off for a moment, so that another thread misses what they refer to: each call has its own.
+    parts = cloudpickle.dumps((config, process))
 
     def launch(n_workers: int, first: int) -> None:
-        # A launcher keeps what it was called with: each call has its own.
-        with plain_outputs(config) as plain:
+        own_config, own_process = pickle.loads(parts)
+        composed: Any = _Composed(own_process.spec.template)
+        # A launcher keeps what it was called with.
+        with plain_outputs(own_config) as plain:
             launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=own, task_function=_Job(process), config=plain
+                hydra_context=HydraContext(config_loader=composed, callbacks=context.callbacks),
+                task_function=_Job(own_process),
+                config=plain,
             )
-            launcher.launch(
-                [[f"hydra.sweep.subdir='{subdir}/{first + i}'"] for i in range(n_workers)],
-                initial_job_idx=first,
-            )
+            jobs = [[f"hydra.sweep.subdir='{subdir}/{first + i}'"] for i in range(n_workers)]
+            try:
+                launcher.launch(jobs, initial_job_idx=first)
+            except Exception as error:
+                if (reason := _why_not_started(error)) is not None:
+                    raise NotStartedError(f"hydra/launcher: {reason}") from error
+                raise
 
     return launch
+
+
+def _why_not_started(error: Exception) -> str | None:
+    """What submitit says if it started nothing; None if jobs began, and one of them has failed."""
+    frames = [(frame.f_globals.get("__name__"), frame.f_code.co_name)
+              for frame, _ in traceback.walk_tb(error.__traceback__)]  # fmt: skip
+    names = {str(module).partition(".")[0] for module, _ in frames}
+    if "submitit" not in names or ("submitit.core.core", "results") in frames:
+        return None
+    cause = error.__cause__
+    if isinstance(cause, subprocess.CalledProcessError):
+        command = Path(str(cause.cmd[0])).name
+        said = " ".join(str(cause.stderr or cause.output or "").split()) or "it said nothing"
+        return f"{command} ended with status {cause.returncode}: {said}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextlib.contextmanager

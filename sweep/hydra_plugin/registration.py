@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copyreg
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +13,7 @@ from omegaconf import MISSING
 
 from sweep.config.resolvers import register_resolvers
 from sweep.config.schema import Config
+from sweep.config.trainers import TRAINERS
 from sweep.hydra_plugin.sweeper import StudySweeper
 
 __all__ = ["SWEEPER_TARGET", "register"]
@@ -37,6 +40,7 @@ class StudySweeperConfig:
     storage: str | None = None
     max_failure_rate: float = 0.5
     dashboard: bool = False
+    reuse: Any = None
     sampler: Any = MISSING
     pruner: Any = MISSING
     params: dict[str, Any] = field(default_factory=dict)
@@ -50,5 +54,14 @@ def register() -> None:
     plugins.class_name_to_class[SWEEPER_TARGET] = StudySweeper
     store = ConfigStore.instance()
     store.store(name="sweep_schema", node=Config, provider="sweep")
+    for name, kind in TRAINERS.items():
+        store.store(group="trainer", name=f"{name}_schema", node=kind.settings, provider="sweep")
     store.store(group="hydra/sweeper", name="study", node=StudySweeperConfig, provider="sweep")
+    # Hydra copies its sources, all schemas among them, for every group that `--help` lists, which
+    # took two of its three seconds. The store is a singleton and copies what it hands out itself.
+    copyreg.pickle(ConfigStore, _the_store)
     register_resolvers()
+
+
+def _the_store(_: ConfigStore) -> tuple[Callable[[], ConfigStore], tuple[()]]:
+    return ConfigStore.instance, ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -37,6 +38,8 @@ class StudySweeper(Sweeper):
         sampler: Configuration of an Optuna sampler.
         pruner: Configuration of an Optuna pruner.
         params: The search space, in Hydra's override grammar.
+        reuse: Folder of another study, or several, whose trials are taken over where their
+            training is the same; None for none.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class StudySweeper(Sweeper):
         sampler: DictConfig,
         pruner: DictConfig,
         params: DictConfig,
+        reuse: Any = None,
     ) -> None:
         if Path(study_name).name != study_name or study_name in ("", ".."):
             raise InputError(
@@ -77,6 +81,7 @@ class StudySweeper(Sweeper):
         self._url = storage
         self.max_failure_rate = max_failure_rate
         self.dashboard = dashboard
+        self.reuse = _folders("hydra.sweeper.reuse", reuse)
         # Without what surrounds them, which is the whole configuration.
         self.sampler = DictConfig(OmegaConf.to_container(sampler))
         self.pruner = DictConfig(OmegaConf.to_container(pruner))
@@ -123,16 +128,21 @@ class StudySweeper(Sweeper):
         Raises:
             InputError: on anything in configuration or data that is not valid.
             SweepError: if too many trials failed, or records of finished trials are gone.
+            PermissionError: if another user's trials of the study cannot be read.
             KeyboardInterrupt: if the user stopped it before all trials were finished.
         """
         from sweep.hydra_plugin.launching import launch_with
+        from sweep.hydra_plugin.recipes import recipes_of
         from sweep.report.finish import finish
         from sweep.study.definition import claim_study
-        from sweep.study.lost import lost_trials
+        from sweep.study.lost import check_readable, lost_trials
         from sweep.study.phase import search_phase
         from sweep.study.references import enqueue_references
+        from sweep.study.rejudging import judge_again
+        from sweep.study.reuse import check_reuse, enqueue_reusable
         from sweep.study.storage_url import StorageUrl
-        from sweep.training.load_data import load_data
+        from sweep.tracking.follower import check_access
+        from sweep.training.factory import read_data
         from sweep.workers.launchers import launcher_kind
         from sweep.workers.pool import WorkerPool
         from sweep.workers.session import Session
@@ -140,6 +150,9 @@ class StudySweeper(Sweeper):
         kind = launcher_kind(str(self.config.hydra.launcher._target_))
         spec = self.spec(arguments)
         spec.check()
+        check_readable(spec.folder)
+        check_reuse(spec)
+        check_access(spec.base.tracking)
         pool = WorkerPool(
             spec,
             kind,
@@ -148,7 +161,9 @@ class StudySweeper(Sweeper):
             workers_per_gpu=self.workers_per_gpu,
             annotate=self._annotate(spec.folder),
         )
-        dataset = load_data(spec.base)
+        dataset = read_data(spec.base)
+        loader = self.hydra_context.config_loader
+        spec = replace(spec, recipes=recipes_of(spec, dataset, loader, self.config))
         for key, why in spec.space.left_out.items():
             print(f"not searched: {key} ({why})")
         is_new = spec.storage is None and not spec.folder.exists()
@@ -157,12 +172,22 @@ class StudySweeper(Sweeper):
         try:
             if spec.storage is not None:
                 spec.storage.leave(session.folder)
-            queue, record = spec.open(), spec.record()
+            record = spec.record()
+            if (judged := judge_again(spec, record)) is not None:
+                print(judged)
+            queue = spec.open()
             if not claim_study(queue, record, spec.folder, alone=session.is_alone()):
                 spec.discard()
                 queue = spec.open()
                 claim_study(queue, record, spec.folder, alone=False)
-            enqueue_references(spec, queue)
+            if without_room := enqueue_references(spec, queue):
+                print(
+                    f"not trained: recipe {', '.join(without_room)}, as there are "
+                    f"{self.n_trials} trials; hydra.sweeper.n_trials makes room"
+                )
+            if n_reused := enqueue_reusable(spec, queue):
+                folders = ", ".join(map(str, spec.reuse))
+                print(f"{n_reused} trials of {folders} lie in the search space: taken over")
             done = pool.run(queue, dataset, session)
         except InputError:
             refused = is_new and not pool.detached and session.is_alone()
@@ -196,8 +221,10 @@ class StudySweeper(Sweeper):
         """
         from sweep.config.checks import check_config
         from sweep.config.schema import ConfirmConfig
+        from sweep.hydra_plugin.recipes import follow_recipe
         from sweep.records.objective import Objective
         from sweep.search.automatic import automatic_params
+        from sweep.search.last_stage import for_last_stage, of_its_own
         from sweep.search.space import SearchSpace, values_of
         from sweep.study.spec import StudySpec, without_hydra
         from sweep.study.storage_url import mask_node
@@ -206,12 +233,20 @@ class StudySweeper(Sweeper):
         params = self.params
         if self.config.search.auto is not None:
             composed = without_hydra(loader.load_sweep_config(self.config, values_of(arguments)))
+            follow_recipe(composed)
             params = {**automatic_params(composed), **params}
         space = SearchSpace.parse(params, arguments)
         template = loader.load_sweep_config(self.config, space.fixed)
         mask_node(template)
+        follow_recipe(template, tell=template.search.stages != "last")
         base = without_hydra(template)
         check_config(base)
+        if base.search.stages == "last":
+            template = loader.load_sweep_config(self.config, [*space.fixed, *of_its_own(base)])
+            mask_node(template)
+            follow_recipe(template, tell=True)
+            base = without_hydra(template)
+            space = for_last_stage(space, base)
         objective = Objective.read(OmegaConf.to_container(base.objective, resolve=True))
         assert objective is not None
         confirm = cast(ConfirmConfig, OmegaConf.to_object(base.search.confirm))
@@ -227,6 +262,7 @@ class StudySweeper(Sweeper):
             storage=self.storage,
             n_trials=self.n_trials,
             max_failure_rate=self.max_failure_rate,
+            reuse=self.reuse,
         )
 
     def _annotate(self, folder: Path) -> Callable[..., None] | None:
@@ -236,3 +272,16 @@ class StudySweeper(Sweeper):
         from sweep.report.dashboard.notes import Dashboard
 
         return Dashboard(folder).show
+
+
+def _folders(key: str, value: Any) -> tuple[Path, ...]:
+    """One folder, several, or none.
+
+    Raises:
+        InputError: if the value is none of these.
+    """
+    given = OmegaConf.to_container(value) if OmegaConf.is_list(value) else value
+    names = [] if given is None else [given] if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{key}: must be a folder, a list of folders or null; got {given}")
+    return tuple(Path(name) for name in names)

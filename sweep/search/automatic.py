@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from omegaconf import DictConfig
 
-from omegaconf import DictConfig, OmegaConf
-
+from sweep.config.weightings import HAVE_SHARES
 from sweep.errors import InputError
+from sweep.search.weights import weight_keys
 
 __all__ = ["automatic_params"]
 
@@ -22,8 +22,14 @@ def automatic_params(cfg: DictConfig) -> dict[str, str]:
             weights, a tenth of it that for shares.
 
     Raises:
-        InputError: if there are fewer than two terms, or the factor is not above 1.
+        InputError: if there are fewer than two terms, the factor is not above 1, or the weighting
+            has no shares.
     """
+    if cfg.weighting.name not in ("fixed", *HAVE_SHARES):
+        raise InputError(
+            f"search=auto: weighting={cfg.weighting.name} has no shares to search; "
+            "search=none trains it once, weighting=gradient_shares has some"
+        )
     factor = float(cfg.search.auto)
     moves = cfg.weighting.name != "fixed"
     factor = factor / 10 if moves else factor
@@ -31,7 +37,8 @@ def automatic_params(cfg: DictConfig) -> dict[str, str]:
         raise InputError(
             f"search.auto: must be above {10 if moves else 1}; got {cfg.search.auto:g}"
         )
-    values = _shares(cfg) if moves else _weights(cfg)
+    weights = _weights(cfg)
+    values = _shares(cfg, weights) if moves else weights
     names = list(dict.fromkeys(name for name, _ in values.values()))
     if len(names) < 2:
         raise InputError(
@@ -47,30 +54,18 @@ def automatic_params(cfg: DictConfig) -> dict[str, str]:
 
 
 def _weights(cfg: DictConfig) -> dict[str, tuple[str, float]]:
-    """Key of each weight above 0, its term and value; of stages with an own loss, too."""
-    found = {}
-    blocks = {"loss": cfg.loss} if any(s.loss is None for s in cfg.train_schedule.values()) else {}
-    blocks |= {
-        f"train_schedule.{index}.loss": stage.loss
-        for index, stage in cfg.train_schedule.items()
-        if stage.loss is not None
-    }
-    for key, block in blocks.items():
-        for name, term in block.items() if OmegaConf.is_dict(block) else ():
-            is_mapping = OmegaConf.is_dict(term)
-            weight = term.get("weight") if is_mapping else term
-            if _is_above_zero(weight):
-                found[f"{key}.{name}.weight" if is_mapping else f"{key}.{name}"] = (name, weight)
-    return found
-
-
-def _shares(cfg: DictConfig) -> dict[str, tuple[str, float]]:
+    """Key of each searched weight above 0, its term and value; of stages with an own loss, too."""
+    last = len(cfg.train_schedule) - 1
     return {
-        f"weighting.shares.{name}": (name, cfg.weighting.shares[name])
-        for name, _ in _weights(cfg).values()
-        if _is_above_zero(cfg.weighting.shares.get(name))
+        key: (weight.term, weight.value)
+        for key, weight in weight_keys(cfg).items()
+        if cfg.search.stages != "last" or weight.stage == last
     }
 
 
-def _is_above_zero(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+def _shares(cfg: DictConfig, weights: dict[str, tuple[str, float]]) -> dict[str, tuple[str, float]]:
+    given = dict(cfg.weighting.shares)
+    if cfg.search.stages == "last":
+        given |= cfg.train_schedule[str(len(cfg.train_schedule) - 1)].shares or {}
+    shares = {name: given.get(name, 1.0) for name, _ in weights.values()}
+    return {f"weighting.shares.{name}": (name, share) for name, share in shares.items() if share}

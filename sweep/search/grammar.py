@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
 
@@ -93,6 +94,8 @@ def literal(value: Any) -> str:
     if isinstance(value, str):
         # In Hydra's quotes a backslash is itself, except those before a quote.
         return "'" + re.sub(r"(\\*)('|\Z)", _escape, value) + "'"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {literal(item)}" for key, item in value.items()) + "}"
     return "null" if value is None else repr(value)
 
 

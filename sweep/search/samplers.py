@@ -7,21 +7,23 @@ space and say when they are through; whether that is so is checked against the s
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import InputError
 from sweep.search.grammar import grid
+from sweep.search.outside import StudyView, hide_outside, study_behind
 from sweep.search.space import OFF, ON, SearchSpace
 
 __all__ = ["OWN", "check_sampler", "defaults_for", "draws_in_turn", "is_walked", "prepare"]
@@ -67,7 +69,7 @@ class Grid(GridSampler):
 _COMMON: WeakKeyDictionary[optuna.Study, IntersectionSearchSpace] = WeakKeyDictionary()
 
 
-class _Minimized:
+class _Minimized(StudyView):
     """A study as a sampler sees it that asks for the direction of pruned trials' scores.
 
     Optuna lets no study of several objectives report scores for pruning, so its samplers do not
@@ -75,12 +77,6 @@ class _Minimized:
     """
 
     direction = StudyDirection.MINIMIZE
-
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)
 
 
 class Parzen(TPESampler):
@@ -94,7 +90,7 @@ class Parzen(TPESampler):
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """As Optuna's."""
-        self._search_space = _COMMON.setdefault(study, self._search_space)
+        self._search_space = _COMMON.setdefault(study_behind(study), self._search_space)
         return super().infer_relative_search_space(study, trial)
 
     def sample_relative(
@@ -116,8 +112,58 @@ class Parzen(TPESampler):
         return super().sample_independent(seen, trial, param_name, param_distribution)
 
 
+class _PrunedAsComplete(StudyView):
+    """A study of scores whose pruned trials look complete, with the score they ended at.
+
+    It comes from a part of the training. One that is worse than every complete score says no more
+    than that, and would only flatten the differences between those.
+
+    Args:
+        study: The study.
+        keys: The parameters that a trial must have to be looked at.
+    """
+
+    def __init__(self, study: Any, keys: Collection[str]) -> None:
+        super().__init__(study)
+        self._keys = set(keys)
+
+    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        kwargs["states"] = (*kwargs["states"], TrialState.PRUNED)
+        found = self._study._get_trials(*args, **kwargs)
+        worst = max((t.value for t in found if t.state == TrialState.COMPLETE), default=math.inf)
+        seen = []
+        for trial in found:
+            if trial.state != TrialState.PRUNED:
+                seen.append(trial)
+            elif trial.intermediate_values and self._keys <= trial.params.keys():
+                score = trial.intermediate_values[trial.last_step]
+                trial = copy.copy(trial)
+                trial.state = TrialState.COMPLETE
+                trial.value = min(score, worst) if math.isfinite(score) else worst
+                seen.append(trial)
+        return seen
+
+
+class GaussianProcess(GPSampler):
+    """Optuna's Gaussian process, which learns from pruned trials, too.
+
+    Optuna's takes no notice of them; it drew the point of a pruned trial a second time. With
+    several objectives a pruned trial has no values to learn from.
+    """
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As Optuna's."""
+        seen: Any = study
+        if len(study.directions) == 1:
+            seen = _PrunedAsComplete(study, search_space)
+        return super().sample_relative(seen, trial, search_space)
+
+
 # Our versions of Optuna's samplers, by the name that a configuration gives.
 OWN = {
+    "optuna.samplers.GPSampler": GaussianProcess,
     "optuna.samplers.GridSampler": Grid,
     "optuna.samplers.TPESampler": Parzen,
 }
@@ -182,7 +228,10 @@ def defaults_for(
 
 
 def prepare(sampler: BaseSampler, space: SearchSpace) -> BaseSampler:
-    """Tell a sampler the space, if it would otherwise take it from the first trials."""
+    """Tell a sampler the space, if it would otherwise take it from the first trials.
+
+    Trials that are no points of the space are hidden from it.
+    """
     name = type(sampler).__name__
     relative: dict[str, BaseDistribution] | None = None
     if name == "QMCSampler":
@@ -195,6 +244,7 @@ def prepare(sampler: BaseSampler, space: SearchSpace) -> BaseSampler:
         sampler.infer_relative_search_space = (  # type: ignore[method-assign]
             lambda study, trial: known
         )
+    hide_outside(sampler)
     return sampler
 
 

@@ -25,7 +25,7 @@ from sweep.config.checks import check_config
 from sweep.errors import InputError, unknown
 from sweep.search.grammar import describe, literal, parse_distribution
 
-__all__ = ["OFF", "ON", "SearchSpace", "values_of"]
+__all__ = ["OFF", "ON", "SearchSpace", "values_in", "values_of"]
 
 # Parts of the configuration that all trials of a study share, and why.
 _FIXED = {
@@ -163,7 +163,7 @@ class SearchSpace:
             InputError: if the configuration is not valid there.
         """
         for key, distribution in self.distributions.items():
-            for value in _samples(distribution):
+            for value in values_in(distribution):
                 trial = cfg.copy()
                 try:
                     self.apply({key: value}, trial)
@@ -268,7 +268,8 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
     return number and distribution._contains(float(value))
 
 
-def _samples(distribution: BaseDistribution) -> Sequence[Any]:
+def values_in(distribution: BaseDistribution) -> Sequence[Any]:
+    """Values of a searched key that stand for all: every choice, or the ends of the range."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices
     assert isinstance(distribution, FloatDistribution | IntDistribution)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import Trial
 
 from sweep.search.space import SearchSpace
 
-__all__ = ["FixedSampler", "describe", "is_drawn", "suggest"]
+__all__ = ["describe", "suggest"]
 
 
 def suggest(trial: Trial, space: SearchSpace) -> dict[str, Any]:
@@ -26,41 +25,6 @@ def suggest(trial: Trial, space: SearchSpace) -> dict[str, Any]:
         if space.is_searched(key, params):
             params[key] = _suggest(trial, key, distribution)
     return params
-
-
-def is_drawn(trial: Trial, space: SearchSpace) -> bool:
-    """Whether all parameters are there; a worker may die in the middle of drawing them."""
-    params = trial.params
-    return all(key in params for key in space.distributions if space.is_searched(key, params))
-
-
-class FixedSampler(optuna.samplers.BaseSampler):
-    """A sampler for a trial whose parameters are known."""
-
-    def __init__(self, params: Mapping[str, Any]) -> None:
-        self._params = params
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """None: every parameter is set by itself."""
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing, see above."""
-        return {}
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """The known value."""
-        return self._params[param_name]
 
 
 def _suggest(trial: Trial, key: str, distribution: BaseDistribution) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import cloudpickle
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sweep.search.grammar import literal
 from sweep.search.space import SearchSpace
@@ -36,7 +36,11 @@ class Composer:
         self._name = study_name
 
     def compose(
-        self, params: Mapping[str, Any], subdir: str, number: int, **values: Any
+        self,
+        params: Mapping[str, Any],
+        subdir: str,
+        number: int,
+        further: Mapping[str, Any] | None = None,
     ) -> DictConfig:
         """The configuration of a trial, with the ``hydra`` node.
 
@@ -44,15 +48,15 @@ class Composer:
             params: The parameters of the trial.
             subdir: Its folder in that of the study.
             number: Its number.
-            **values: Further values at the top level of the configuration.
+            further: Further keys of the configuration and their values.
 
         Raises:
             OmegaConfBaseException: if a value does not fit its key.
         """
         cfg: DictConfig = pickle.loads(self._template)
         overrides = self._space.apply(params, cfg)
-        for key, value in values.items():
-            cfg[key] = value
+        for key, value in (further or {}).items():
+            OmegaConf.update(cfg, key, value)
             overrides.append(f"{key}={literal(value)}")
         hydra = cfg.hydra
         with read_write(hydra), open_dict(hydra):

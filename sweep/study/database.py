@@ -23,7 +23,8 @@ from sqlalchemy.exc import (
 )
 
 from sweep.errors import InputError, SweepError
-from sweep.study.storage_url import StorageUrl, masked
+from sweep.passwords import masked
+from sweep.study.storage_url import StorageUrl
 
 __all__ = ["open_database"]
 

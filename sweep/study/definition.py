@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,8 @@ import optuna
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
+from sweep.config.trainers import OWN, trainer_kind
+from sweep.config.weightings import HAVE_SHARES
 from sweep.data.read.formats import content_digest
 from sweep.errors import DamagedRecordError, InputError
 from sweep.files import write_text
@@ -23,19 +26,40 @@ from sweep.search.space import SearchSpace
 from sweep.study.queue import TrialQueue
 from sweep.study.storage import JOURNAL
 
-__all__ = ["changes", "claim_study", "definition"]
+__all__ = ["ADDED", "FREE", "changes", "check_folder", "claim_study", "definition", "differing"]
 
 # Of a study's folder: which of the studies in a database is its own.
 _IDENTITY = "study_id"
 
 # They change where a training runs, not what it computes, or what happens after the search.
-_FREE = (
+FREE = (
     "trainer.device",
     "trainer.num_threads",
+    "trainer.timeout",
+    "trainer.grace",
+    "trainer.resume",
+    "search.recipes",
+    "search.stages",  # what it comes to stands in the search space and the schedule
     "search.confirm.top",
     "search.confirm.seeds",
+    "search.confirm.length",
     "cache_dir",
 )
+
+ADDED = {
+    "trainer.beta": 0.9,
+    "trainer.beta_two": 0.999,
+    "trainer.clip_median": None,
+    "model.include_electrostatic_self_interaction": False,
+    "trainer.patience": None,
+    "trainer.eval_interval": 1,
+}
+"""Keys that came later, and what they were before."""
+
+_SHARES = re.compile(r"train_schedule\.\d+\.shares")  # which later stages can have
+
+# Of version 0.1: they changed what trial 1 trained, not what it was compared with.
+_GONE = ("search.balance_epochs", "search.balance_prior")
 
 
 def definition(cfg: DictConfig, space: SearchSpace) -> dict[str, Any]:
@@ -47,15 +71,37 @@ def definition(cfg: DictConfig, space: SearchSpace) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     _flatten("", OmegaConf.to_container(cfg, resolve=False), flat)
-    for key in (*_FREE, *space.distributions):
+    for key in (*FREE, *space.distributions):
         flat.pop(key, None)
     # Keys that were not there before there was a choice.
     if not cfg.loss_modules:
         del flat["loss_modules"]
+    if flat.get("trainer.name") == OWN:
+        del flat["trainer.name"]
+    if trainer_kind(cfg).is_program:  # it has its own model
+        flat = {key: value for key, value in flat.items() if key.partition(".")[0] != "model"}
+    flat.pop("model.trust_file", None)
+    start = flat.get("model.start_from")
+    if start is None:
+        flat.pop("model.start_from", None)
+    elif (file := Path(start).expanduser()).is_file():
+        flat["content of model.start_from"] = content_digest(file)[:16]
+    for key, before in ADDED.items():
+        if key in flat and flat[key] == before:
+            del flat[key]
+    flat = {key: v for key, v in flat.items() if not (_SHARES.fullmatch(key) and v is None)}
     flat.pop("search.auto", None)  # the space says what it came to
+    # A recipe is in the weights, and who watches changes nothing.
+    apart = ("recipe", "tracking")
+    flat = {key: value for key, value in flat.items() if key.partition(".")[0] not in apart}
     if cfg.weighting.name == "fixed":
         flat = {key: value for key, value in flat.items() if not key.startswith("weighting.")}
+    elif cfg.weighting.name in HAVE_SHARES and "weighting.name" not in space.distributions:
+        for key in ("lr", "temperature", "mu"):  # younger than these weightings, which ignore them
+            flat.pop(f"weighting.{key}", None)
     for name, head in cfg.heads.items():
+        if not head.get("config_type_weights"):  # younger than the other keys
+            flat.pop(f"heads.{name}.config_type_weights", None)
         for split in ("train", "valid", "test"):
             file = head[f"{split}_file"]
             if file is not None:
@@ -87,7 +133,7 @@ def claim_study(queue: TrialQueue, record: StudyRecord, folder: Path, *, alone: 
     """
     study, new = queue.study, record.definition
     with locked(queue.lock_path):
-        _check_folder(study, folder)
+        check_folder(study, folder)
         old: Mapping[str, Any] | None = study.user_attrs.get("definition")
         if old is None:
             study.set_user_attr("definition", dict(new))
@@ -107,7 +153,7 @@ def claim_study(queue: TrialQueue, record: StudyRecord, folder: Path, *, alone: 
     return True
 
 
-def _check_folder(study: optuna.Study, folder: Path) -> None:
+def check_folder(study: optuna.Study, folder: Path) -> None:
     """Make sure that the study of a storage belongs to this folder.
 
     A journal lies in the folder itself, so that whatever it holds belongs there.
@@ -133,7 +179,7 @@ def _check_folder(study: optuna.Study, folder: Path) -> None:
 
 
 def _update_record(record: StudyRecord, folder: Path, begun: Sequence[FrozenTrial]) -> None:
-    """Write ``study.json`` where it is missing or damaged, or names another sampler or pruner."""
+    """Write ``study.json`` where it is missing or damaged, or names what has changed since."""
     try:
         there = StudyRecord.read(folder)
     except DamagedRecordError:
@@ -142,12 +188,21 @@ def _update_record(record: StudyRecord, folder: Path, begun: Sequence[FrozenTria
         starts = [trial.datetime_start for trial in begun if trial.datetime_start is not None]
         created = min(starts).astimezone(UTC).isoformat(timespec="seconds") if starts else None
         (record if created is None else replace(record, created=created)).write(folder)
-    elif (there.sampler, there.pruner) != (record.sampler, record.pruner):
+    elif (there.sampler, there.pruner, there.objective) != (
+        record.sampler, record.pruner, record.objective
+    ):  # fmt: skip
         replace(record, created=there.created).write(folder)
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """What differs between two definitions, in one line.
+    """What differs between two definitions, in one line: see :func:`differing`."""
+    return "; ".join(
+        f"{key}: {before} -> {after}" for key, (before, after) in differing(old, new).items()
+    )
+
+
+def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The keys of two definitions that differ, and both values.
 
     Where the content of a data file is known, its path does not matter.
     """
@@ -159,12 +214,13 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         )
         before = old.get("seed", old.get("default seed", "(none)"))
         old = {**old, "split_seed": before if split else new.get("split_seed", "(none)")}
-    return "; ".join(
-        f"{key}: {old.get(key, '(none)')} -> {new.get(key, '(none)')}"
+    old = {key: value for key, value in old.items() if key not in _GONE}
+    return {
+        key: (old.get(key, "(none)"), new.get(key, "(none)"))
         for key in sorted({*old, *new})
         if old.get(key, "(none)") != new.get(key, "(none)")
         and not (f"content of {key}" in old and f"content of {key}" in new)
-    )
+    }
 
 
 def _flatten(prefix: str, node: Any, flat: dict[str, Any]) -> None:

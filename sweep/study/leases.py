@@ -73,12 +73,33 @@ class Leases:
         self._folder = folder
         self._grace = grace_seconds
         self._seen: dict[Path, tuple[int, float]] = {}
+        self._beating: set[Path] = set()
 
     def is_held(self, number: int) -> bool:
         """Whether someone who lives trains a trial."""
         folder = self._folder / f"{number:04d}"
         newest = _newest(folder) if folder.exists() else None
         return newest is not None and not self._is_free(newest)
+
+    def is_in_doubt(self, number: int) -> bool:
+        """Whether the holder may be dead: on another node, and no heartbeat was seen so far.
+
+        To ask after :meth:`is_held` or :meth:`take`, which look for heartbeats.
+        """
+        newest = _newest(self._folder / f"{number:04d}")
+        return newest in self._seen and newest not in self._beating
+
+    def holder(self, number: int) -> str:
+        """Who took the lease of a trial last, in words: a process, and its host if another."""
+        newest = _newest(self._folder / f"{number:04d}")
+        try:
+            content = {} if newest is None else read_json(newest)
+        except ValueError:
+            content = {}
+        if "pid" not in content or "node" not in content:
+            return "a process that has just ended"
+        where = "" if content["node"] == node() else f" on {content['node'].split(' ')[0]}"
+        return f"process {content['pid']}{where}"
 
     def take(self, number: int) -> Lease | None:
         """Take the lease of a trial; None if its holder lives or someone else was faster."""
@@ -109,6 +130,8 @@ class Leases:
         beat = path.stat().st_mtime_ns
         last, since = self._seen.get(path, (None, 0.0))
         if beat != last:
+            if last is not None:
+                self._beating.add(path)
             self._seen[path] = (beat, time.monotonic())
             return False
         return time.monotonic() - since > self._grace

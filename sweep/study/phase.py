@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.trial import FrozenTrial, Trial
 
 from sweep.search.objectives import Objectives
+from sweep.search.outside import OVERRIDES
 from sweep.search.suggestion import describe
 from sweep.study.queue import TrialQueue
+from sweep.study.references import ORIGIN
 from sweep.study.spec import StudySpec
 
 __all__ = ["AnyTrial", "Phase", "Training", "search_phase"]
@@ -26,10 +28,11 @@ class Training:
         number: The number that ``trial.json`` names; for a confirmation that of the trial which is
             trained again.
         params: Parameters.
-        role: ``default``, ``balanced`` or None.
+        role: ``default``, ``balanced``, ``static``, the name of a recipe, or None.
         subdir: Its folder in that of the study.
         what: Describes it to the user.
-        seed: A seed of its own; None for the study's.
+        further: Keys of the configuration that are not searched, and their values.
+        origin: Where static weights come from, in words; None where they are those of a trial.
     """
 
     number: int
@@ -37,7 +40,8 @@ class Training:
     role: str | None
     subdir: str
     what: str
-    seed: int | None = None
+    further: dict[str, Any] = field(default_factory=dict)
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Phase:
     objectives: Objectives
     searches: bool
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether the best of its trials is that of those within the constraints."""
+        return bool(self.objectives.constraints)
+
 
 def search_phase(spec: StudySpec, queue: TrialQueue) -> Phase:
     """The search itself."""
@@ -66,4 +75,7 @@ def search_phase(spec: StudySpec, queue: TrialQueue) -> Phase:
 def _training(trial: AnyTrial) -> Training:
     role = trial.user_attrs.get("role")
     subdir = f"trials/{trial.number:04d}"
-    return Training(trial.number, trial.params, role, subdir, describe(role, trial.params))
+    further = dict(trial.user_attrs.get(OVERRIDES, {}))
+    what = describe(role, {**trial.params, **further})
+    origin = trial.user_attrs.get(ORIGIN)
+    return Training(trial.number, trial.params, role, subdir, what, further, origin)

@@ -32,8 +32,19 @@ class Progress(Protocol):
     def trial_started(self, number: int, what: str, n_epochs: int) -> None:
         """A trial begins; ``what`` describes its weights."""
 
-    def epoch(self, number: int, epoch: int, score: float, shares: Mapping[str, float]) -> None:
-        """An epoch of a trial ended: its score, and the mean share of every term."""
+    def epoch(
+        self,
+        number: int,
+        epoch: int,
+        score: float,
+        shares: Mapping[str, float],
+        *,
+        is_best: bool = False,
+    ) -> None:
+        """An epoch of a trial ended: its score, and the mean share of every term.
+
+        ``is_best`` says that the score is the best until then and not that of the epoch.
+        """
 
     def trial_ended(self, number: int, state: str, score: float) -> None:
         """A trial ended."""

@@ -17,11 +17,11 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from sweep.errors import TrainingError
-from sweep.locks import locked
+from sweep.errors import SweepError, TrainingError
+from sweep.locks import LEASES, locked
 from sweep.study.history import FINISHED, SURPLUS, History, score_of
 from sweep.study.leases import Lease, Leases
-from sweep.study.storage import EXHAUSTED
+from sweep.study.storage import EXHAUSTED, GOES_ON_AS
 
 __all__ = ["TrialHandle", "TrialQueue"]
 
@@ -61,7 +61,7 @@ class TrialQueue:
         self._sampler = sampler
         self._n_trials = n_trials
         self.lock_path = folder / "locks" / "queue.lock"
-        self._leases = Leases(folder / "leases")
+        self._leases = Leases(folder / LEASES)
         self._max_failure_rate = max_failure_rate
         self._history = History()
 
@@ -243,4 +243,10 @@ class TrialQueue:
         lease.release()
 
     def _is_exhausted(self) -> bool:
-        return bool(self.study.user_attrs.get(EXHAUSTED))
+        attrs = self.study.user_attrs
+        if GOES_ON_AS in attrs:
+            raise SweepError(
+                f"study {self.study.study_name}: goes on under another objective since this "
+                "command began; run again to go on with it"
+            )
+        return bool(attrs.get(EXHAUSTED))

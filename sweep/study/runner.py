@@ -5,29 +5,37 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
+from omegaconf import DictConfig
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweep.config.checks import stages_of
-from sweep.errors import LeaseLostError, SweepError, TrainingError
+from sweep.errors import LeaseLostError, SweepError
 from sweep.locks import locked
+from sweep.records import Trial as RecordedTrial
+from sweep.records.judging import by_objective
+from sweep.records.prefix import CHECKPOINT
 from sweep.records.state import State
 from sweep.records.writer import Result, TrialWriter
-from sweep.search.balanced import balanced_parameters
 from sweep.search.objectives import SCORE
+from sweep.search.outside import is_outside
 from sweep.search.samplers import draws_in_turn
-from sweep.search.suggestion import FixedSampler, is_drawn, suggest
+from sweep.search.suggestion import suggest
 from sweep.study.composition import Composer
 from sweep.study.history import FEASIBLE
 from sweep.study.hydra_job import hydra_job
 from sweep.study.leases import Lease
 from sweep.study.lost import can_go_on, lost_trials
 from sweep.study.phase import AnyTrial, Phase, Training
+from sweep.study.prefixes import Prefixes, scores_before
 from sweep.study.progress import Progress
 from sweep.study.queue import TrialHandle
-from sweep.study.references import BALANCED, default_errors
-from sweep.study.spec import StudySpec
+from sweep.study.references import BALANCED, ORIGIN, default_errors, enqueue_references
+from sweep.study.reuse import Reusable
+from sweep.study.spec import StudySpec, without_hydra
+from sweep.tracking.follower import Tracking
 from sweep.training.job import train_trial
 from sweep.training.trainer import AfterEpoch, Decision, EpochReport, Trainer
 
@@ -68,6 +76,14 @@ class TrialRunner:
         self._progress = progress
         self._stopped = stopped
         self._annotate = annotate
+        self._reusable: Reusable | None = None  # read when first asked for
+        self._prefixes = Prefixes(spec, phase.queue)
+
+    @functools.cached_property
+    def _tracking(self) -> Tracking:
+        spec = self._spec
+        tell = self._progress.message
+        return Tracking(spec.base.tracking, spec.folder, study=spec.name, tell=tell)
 
     def run(self, handle: TrialHandle) -> None:
         """Train a trial, or as much of it as there is time for.
@@ -126,7 +142,7 @@ class TrialRunner:
         last = max(trial.intermediate_values, default=-1)
 
         def after_epoch(report: EpochReport) -> Decision:
-            self._progress.epoch(trial.number, report.epoch, report.score, report.shares)
+            self._show_epoch(trial, report)
             if trial.state == TrialState.PRUNED and report.epoch >= last:
                 return Decision.PRUNE
             return Decision.STOP if self._stopped() else Decision.CONTINUE
@@ -145,37 +161,62 @@ class TrialRunner:
         self._progress.trial_ended(trial.number, result.state, result.score)
 
     def _draw(self, trial: Trial) -> None:
-        space = self._spec.space
-        if trial.user_attrs.get("role") == BALANCED and not is_drawn(trial, space):
-            self._balance(trial)
+        if is_outside(trial):
+            return
         if draws_in_turn(self._study.sampler):
             with locked(self._queue.lock_path):
-                suggest(trial, space)
+                suggest(trial, self._spec.space)
         else:
-            suggest(trial, space)
-
-    def _balance(self, trial: Trial) -> None:
-        """Let the sampler of this trial draw the balanced weights."""
-        self._progress.message(
-            "measuring the gradients of the terms for the balanced weights "
-            f"({self._spec.base.search.balance_epochs} epochs)"
-        )
-        try:
-            params = balanced_parameters(self._spec.base, self._spec.space, self._trainer)
-        except TrainingError as error:
-            self._progress.message(f"no balanced weights: with the default ones, {error}")
-            trial.set_user_attr("role", None)
-            return
-        self._study.sampler = FixedSampler(params)
+            suggest(trial, self._spec.space)
 
     def _writer(self, lease: Lease, training: Training) -> TrialWriter:
         entries = {"number": training.number, "role": training.role, "params": training.params}
+        if training.origin is not None:
+            entries[ORIGIN] = training.origin
         return TrialWriter(self._spec.folder / training.subdir, entries, lease.check)
 
     def _copy(self, trial: AnyTrial, training: Training, writer: TrialWriter) -> Result | None:
-        """The result of an earlier trial with the same weights; waits for it if it is at work."""
-        if not self._phase.searches:
+        """The result of a training that was the same, in this study or another; None if none was.
+
+        Waits for one of this study that is at work.
+        """
+        is_point = self._phase.searches and not is_outside(trial)
+        result = self._copy_own(trial, training, writer) if is_point else None
+        if result is None and not (writer.folder / CHECKPOINT).exists():
+            result = self._reuse(trial, training, writer)
+        if result is None or result.state is State.STOPPED:
+            return result
+        judged = by_objective(RecordedTrial.read(writer.folder), self._spec.objective)
+        metrics = {
+            split: {key: value for key, value in values.items() if value is not None}
+            for split, values in judged.results.items()
+        }
+        score = math.nan if judged.score is None else judged.score
+        if follower := self._tracking.follow(writer.folder, _name(training)):
+            follower.begin()
+            follower.end(result.state)
+        return replace(result, score=score, metrics=metrics)
+
+    def _reuse(self, trial: AnyTrial, training: Training, writer: TrialWriter) -> Result | None:
+        """The result of the same training in another study."""
+        if not self._spec.reuse:
             return None
+        if self._reusable is None:
+            self._reusable = Reusable(self._spec)
+        source = self._reusable.folder_for(without_hydra(self._compose(trial, training)))
+        result = None if source is None else writer.reuse(source)
+        if result is not None:
+            self._progress.message(f"trial {trial.number}: was trained in {source}, reused")
+        return result
+
+    def _compose(self, trial: AnyTrial, training: Training) -> DictConfig:
+        """The configuration of a trial, with the ``hydra`` node."""
+        return self._composer.compose(
+            training.params, training.subdir, trial.number, training.further
+        )
+
+    def _copy_own(self, trial: AnyTrial, training: Training, writer: TrialWriter) -> Result | None:
+        """The result of an earlier trial with the same weights; waits for it if it is at work."""
         while (same := self._queue.same_before(trial.number, training.params)) is not None:
             if same.state == TrialState.RUNNING:
                 # If its worker died, it must be free to be the next that this one works on.
@@ -201,7 +242,15 @@ class TrialRunner:
         may_prune = self._phase.searches and training.role is None
 
         def after_epoch(report: EpochReport) -> Decision:
-            self._progress.epoch(trial.number, report.epoch, report.score, report.shares)
+            self._show_epoch(trial, report)
+            if not report.is_evaluated:
+                return Decision.STOP if self._stopped() else Decision.CONTINUE
+            for epoch, score in scores_before(report, reported, writer.folder, use_best):
+                objectives.report(trial, score, epoch)
+                reported.add(epoch)
+                if self._phase.searches:  # it sees what it would have seen of a whole training
+                    objectives.should_prune(self._study, trial)
+            reported.update(range(report.epoch))  # the others were not evaluated
             if report.epoch not in reported:
                 score = report.best_score if use_best else report.score
                 objectives.report(trial, score, report.epoch)
@@ -213,17 +262,31 @@ class TrialRunner:
 
         return self._train_with(trial, training, writer, after_epoch)
 
+    def _show_epoch(self, trial: AnyTrial, report: EpochReport) -> None:
+        self._progress.epoch(trial.number, report.epoch, report.score, report.shares)
+        if report.remark is not None:
+            self._progress.message(f"trial {trial.number}: {report.remark}")
+
     def _train_with(
         self, trial: AnyTrial, training: Training, writer: TrialWriter, after_epoch: AfterEpoch
     ) -> Result:
         """Train as a Hydra job, which writes its ``.hydra`` folder."""
-        own = {} if training.seed is None else {"seed": training.seed}
-        cfg = self._composer.compose(training.params, training.subdir, trial.number, **own)
-        with hydra_job(cfg) as task_cfg:
+        with hydra_job(self._compose(trial, training)) as task_cfg:
             # The study's configuration was checked, and the ends of what is searched in it.
             stages = stages_of(task_cfg)
+            prefix = self._prefixes.of(task_cfg, stages)
+            if prefix is not None and not (writer.folder / CHECKPOINT).exists():
+                self._prefixes.wait(prefix, trial.number, self._stopped)
+                if self._stopped():
+                    return Result(State.STOPPED, math.nan, -1)
             self._progress.trial_started(trial.number, training.what, stages[-1].end + 1)
-            return train_trial(self._trainer, task_cfg, stages, writer, after_epoch)
+            follower = self._tracking.follow(writer.folder, _name(training))
+            result = train_trial(
+                self._trainer, task_cfg, stages, writer, after_epoch, prefix, follower
+            )
+        if "ended_early" in result.details:
+            self._progress.message(f"trial {trial.number}: {result.details['ended_early']}")
+        return result
 
     def _judge(self, trial: Trial, result: Result) -> list[float] | None:
         """Note what a finished trial is worth; the values to minimise of a complete one."""
@@ -248,6 +311,8 @@ class TrialRunner:
             self._show(trial)
         if values is not None:
             self._study.tell(trial, values)
+            if self._phase.searches and trial.user_attrs.get("role") == BALANCED:
+                enqueue_references(self._spec, self._queue)  # now its static copy is known
         elif result.state == State.PRUNED:
             self._study.tell(trial, state=TrialState.PRUNED)
         self._progress.trial_ended(trial.number, result.state, result.score)
@@ -269,3 +334,8 @@ class TrialRunner:
         except Exception as error:
             detail = " ".join(str(error).split()) or type(error).__name__
             self._progress.message(f"trial {trial.number}: no note, {detail}")
+
+
+def _name(training: Training) -> str:
+    """What a tracker calls a trial: ``0003``, ``confirm/0000-seed1``."""
+    return training.subdir.removeprefix("trials/")

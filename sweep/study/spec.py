@@ -22,10 +22,11 @@ from sweep.records.study_record import StudyRecord
 from sweep.search.dimensions import to_dimension
 from sweep.search.objectives import Objectives
 from sweep.search.optimization import make_pruner, make_sampler
+from sweep.search.recipes import Recipe
 from sweep.search.space import SearchSpace
 from sweep.study.definition import definition
 from sweep.study.queue import TrialQueue
-from sweep.study.storage import open_storage, open_study
+from sweep.study.storage import names_of, open_storage, open_study
 from sweep.study.storage_url import StorageUrl
 
 __all__ = ["StudySpec", "without_hydra"]
@@ -48,6 +49,8 @@ class StudySpec:
         storage: Where the database is; None for a journal in the study's folder.
         n_trials: Number of trials to finish in total.
         max_failure_rate: Largest share of failed trials among ``n_trials``.
+        recipes: Published weightings that are trained as well.
+        reuse: Folders of other studies whose trainings are taken over where they are the same.
     """
 
     name: str
@@ -61,6 +64,8 @@ class StudySpec:
     storage: StorageUrl | None
     n_trials: int
     max_failure_rate: float
+    reuse: tuple[Path, ...] = ()
+    recipes: tuple[Recipe, ...] = ()
 
     @cached_property
     def base(self) -> DictConfig:
@@ -140,9 +145,9 @@ class StudySpec:
         Raises:
             InputError: if its storage cannot be opened.
         """
-        optuna.delete_study(
-            study_name=self.name, storage=open_storage(self.storage_url, self.folder)
-        )
+        storage = open_storage(self.storage_url, self.folder)
+        for name in names_of(storage, self.name)[::-1]:
+            optuna.delete_study(study_name=name, storage=storage)
 
     def record(self) -> StudyRecord:
         """What ``study.json`` says of it."""

@@ -18,10 +18,14 @@ from sweep.search.samplers import is_walked
 from sweep.search.space import SearchSpace
 from sweep.study.journal_file import JournalFile
 
-__all__ = ["EXHAUSTED", "JOURNAL", "open_journal", "open_storage", "open_study"]
+__all__ = [
+    "EXHAUSTED", "GOES_ON_AS", "JOURNAL", "names_of", "open_journal", "open_storage", "open_study",
+]  # fmt: skip
 
 JOURNAL = "study.journal"
 EXHAUSTED = "exhausted"  # user attribute of a study: there is nothing left to try
+# User attribute of a study whose trials were judged again: in which of Optuna's studies it goes on.
+GOES_ON_AS = "goes_on_as"
 
 
 def open_study(
@@ -32,7 +36,7 @@ def open_study(
     storage: str | None = None,
     space: SearchSpace | None = None,
 ) -> optuna.Study:
-    """Create the study, or open the one that is there.
+    """Create the study, or open the one that is there, under its last objective.
 
     Args:
         folder: Folder of the study.
@@ -50,7 +54,7 @@ def open_study(
     opened = open_storage(storage, folder)
     with locked(folder / "locks" / "queue.lock"):
         study = optuna.create_study(
-            study_name=name,
+            study_name=names_of(opened, name)[-1],
             storage=opened,
             directions=["minimize"] * n_objectives,
             load_if_exists=True,
@@ -68,6 +72,19 @@ def open_study(
 
     study.stop = stop  # type: ignore[method-assign]
     return study
+
+
+def names_of(storage: BaseStorage, name: str) -> list[str]:
+    """What Optuna calls a study: its name, and one more for every time it was judged again."""
+    names = [name]
+    try:
+        while True:
+            attrs = storage.get_study_user_attrs(storage.get_study_id_from_name(names[-1]))
+            if GOES_ON_AS not in attrs:
+                return names
+            names.append(attrs[GOES_ON_AS])
+    except KeyError:  # it is yet to be created
+        return names
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:

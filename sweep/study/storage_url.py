@@ -11,21 +11,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from sweep.errors import InputError
+from sweep.passwords import masked
 
-__all__ = ["StorageUrl", "mask_node", "masked"]
+__all__ = ["StorageUrl", "mask_node"]
 
 _KEY = "hydra.sweeper.storage"
 _FILE = "storage"  # in the folder of a session
-# As SQLAlchemy reads them; an @ too many is refused before, see _check.
-_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):\S+@")
-_IN_QUERY = re.compile(r"([?&]\w*passw(?:or)?d=)[^&\s'\"]+", re.IGNORECASE)
-
 _INTERPOLATION = re.compile(r"\$\{[^{}]*\}")
-
-
-def masked(text: str) -> str:
-    """A text with ``***`` for the password of every URL in it."""
-    return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
 
 
 class StorageUrl:

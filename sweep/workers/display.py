@@ -25,12 +25,22 @@ _PLAIN_SECONDS = 5.0  # between two lines about epochs
 
 
 class _Base:
-    """What both displays share."""
+    """What both displays share.
 
-    def __init__(self, console: Console, n_trials: int, standing: Standing) -> None:
+    Args:
+        console: Where it is shown.
+        n_trials: Number of trials of the study.
+        standing: How the study stands.
+        has_limits: Whether the best is that of the trials which keep limits alone.
+    """
+
+    def __init__(
+        self, console: Console, n_trials: int, standing: Standing, *, has_limits: bool
+    ) -> None:
         self.console = console
         self.n_trials = n_trials
         self.standing = standing
+        self.has_limits = has_limits
         self.n_epochs: dict[int, int] = {}
 
     def message(self, text: str) -> None:
@@ -47,8 +57,11 @@ class _Base:
         return f"{line}; {n_finished}/{self.n_trials} trials{self._best_text()}"
 
     def _best_text(self) -> str:
-        _, best = self.standing()
-        return "" if best is None else f", lowest score {best[0]:.4f} (trial {best[1]})"
+        n_finished, best = self.standing()
+        if best is None:
+            return ", none within the limits" if self.has_limits and n_finished else ""
+        within = " within the limits" if self.has_limits else ""
+        return f", lowest score{within} {best[0]:.4f} (trial {best[1]})"
 
 
 def shares_text(shares: Mapping[str, float]) -> str:
@@ -57,11 +70,17 @@ def shares_text(shares: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {share:.0%}" for name, share in ordered if share > 0)
 
 
+def _score_text(score: float, is_best: bool) -> str:
+    return f"{'best score' if is_best else 'score'} {score:.4f}"
+
+
 class PlainProgress(_Base):
     """One line per trial, and one per epoch but at most one every few seconds."""
 
-    def __init__(self, console: Console, n_trials: int, standing: Standing) -> None:
-        super().__init__(console, n_trials, standing)
+    def __init__(
+        self, console: Console, n_trials: int, standing: Standing, *, has_limits: bool
+    ) -> None:
+        super().__init__(console, n_trials, standing, has_limits=has_limits)
         self._last_line = 0.0
 
     def __enter__(self) -> PlainProgress:
@@ -79,12 +98,20 @@ class PlainProgress(_Base):
         self.n_epochs[number] = n_epochs
         self.message(f"trial {number}: {what}")
 
-    def epoch(self, number: int, epoch: int, score: float, shares: Mapping[str, float]) -> None:
+    def epoch(
+        self,
+        number: int,
+        epoch: int,
+        score: float,
+        shares: Mapping[str, float],
+        *,
+        is_best: bool = False,
+    ) -> None:
         n_epochs = self.n_epochs[number]
         if epoch + 1 == n_epochs or time.monotonic() - self._last_line > _PLAIN_SECONDS:
             self._last_line = time.monotonic()
             self.message(
-                f"  trial {number} epoch {epoch + 1}/{n_epochs} score {score:.4f}  "
+                f"  trial {number} epoch {epoch + 1}/{n_epochs} {_score_text(score, is_best)}  "
                 f"shares: {shares_text(shares)}"
             )
 
@@ -95,8 +122,10 @@ class PlainProgress(_Base):
 class LiveProgress(_Base):
     """Bars of the study and of every trial at work, with scores, weights and shares."""
 
-    def __init__(self, console: Console, n_trials: int, standing: Standing) -> None:
-        super().__init__(console, n_trials, standing)
+    def __init__(
+        self, console: Console, n_trials: int, standing: Standing, *, has_limits: bool
+    ) -> None:
+        super().__init__(console, n_trials, standing, has_limits=has_limits)
         self._bars = Bars(
             TextColumn("{task.description}", justify="left"),
             BarColumn(bar_width=30),
@@ -133,8 +162,17 @@ class LiveProgress(_Base):
         self._lines[number] = (what, "")
         self._write_lines()
 
-    def epoch(self, number: int, epoch: int, score: float, shares: Mapping[str, float]) -> None:
-        self._bars.update(self._trials[number], completed=epoch + 1, note=f"score {score:.4f}")
+    def epoch(
+        self,
+        number: int,
+        epoch: int,
+        score: float,
+        shares: Mapping[str, float],
+        *,
+        is_best: bool = False,
+    ) -> None:
+        note = _score_text(score, is_best)
+        self._bars.update(self._trials[number], completed=epoch + 1, note=note)
         self._lines[number] = (self._lines[number][0], shares_text(shares))
         self._write_lines()
 
@@ -154,14 +192,15 @@ class LiveProgress(_Base):
         )
 
 
-def plain_progress(console: Console, *, n_trials: int, standing: Standing) -> Progress:
+def plain_progress(
+    console: Console, *, n_trials: int, standing: Standing, has_limits: bool = False
+) -> Progress:
     """Lines on a console of one's own."""
-    return PlainProgress(console, n_trials, standing)
+    return PlainProgress(console, n_trials, standing, has_limits=has_limits)
 
 
-def make_progress(*, n_trials: int, standing: Standing) -> Progress:
+def make_progress(*, n_trials: int, standing: Standing, has_limits: bool = False) -> Progress:
     """A live display where the output is a terminal, else plain lines."""
     console = make_console()
-    if console.is_terminal and console.is_interactive:
-        return LiveProgress(console, n_trials, standing)
-    return PlainProgress(console, n_trials, standing)
+    kind = LiveProgress if console.is_terminal and console.is_interactive else PlainProgress
+    return kind(console, n_trials, standing, has_limits=has_limits)

@@ -29,6 +29,8 @@ class Monitor:
         self._spec = spec
         self._phase = phase
         self._progress = progress
+        # The storage holds what pruners compare: see TrialRunner._train.
+        self._tells_best = spec.base.objective.epoch == "best"
         self._ended = {trial.number for trial in phase.queue.trials() if trial.state.is_finished()}
         self._epochs: dict[int, int] = {}  # of the trials at work, the last one shown
 
@@ -48,13 +50,16 @@ class Monitor:
         number, last = trial.number, max(trial.intermediate_values)
         training = self._phase.training_of(trial)
         if number not in self._epochs:
-            self._progress.trial_started(number, training.what, self._spec.n_epochs)
+            n_epochs = self._spec.n_epochs * trial.user_attrs.get("length", 1)  # of a confirmation
+            self._progress.trial_started(number, training.what, n_epochs)
             self._epochs[number] = -1
         if last > self._epochs[number]:
             self._epochs[number] = last
             balance = last_epoch_balance(self._spec.folder / training.subdir)
             shares = {} if balance is None else balance.shares
-            self._progress.epoch(number, last, trial.intermediate_values[last], shares)
+            self._progress.epoch(
+                number, last, trial.intermediate_values[last], shares, is_best=self._tells_best
+            )
 
     def _show_end(self, trial: FrozenTrial) -> None:
         self._ended.add(trial.number)

@@ -20,7 +20,7 @@ from sweep.workers.display import make_progress
 from sweep.workers.launchers import LauncherKind
 from sweep.workers.monitor import Monitor
 from sweep.workers.process import WorkerProcess
-from sweep.workers.processes import Launch, WorkerProcesses
+from sweep.workers.processes import Launch, NotStartedError, WorkerProcesses
 from sweep.workers.resources import default_n_jobs, gpu_slots
 from sweep.workers.session import Session
 from sweep.workers.signals import GracefulStop
@@ -77,8 +77,13 @@ class WorkerPool:
             n_jobs = len(self._slots) or default_n_jobs(trainer.num_threads)
         self._n_jobs = n_jobs or 1
 
-    def run(self, queue: TrialQueue, dataset: DataSet, session: Session) -> bool:
+    def run(self, queue: TrialQueue, dataset: DataSet | None, session: Session) -> bool:
         """Work until the study is done; returns False if the user stopped it before.
+
+        Args:
+            queue: The study's trials.
+            dataset: The data, if they were read already.
+            session: How the workers talk to this process.
 
         Raises:
             SweepError: if too many trials failed, nothing can be written, or the workers ended
@@ -87,7 +92,7 @@ class WorkerPool:
         """
         left = queue.n_trials - len(queue.finished())
         if (confirm := self._spec.confirm) is not None:
-            left = max(left, (confirm.top + 1) * confirm.seeds)
+            left = max(left, (confirm.top + 3) * confirm.seeds)
         if queue.is_done() and not self._lost(search_phase(self._spec, queue)):
             confirmation = confirmation_phase(self._spec, queue)
             if confirmation is None or (
@@ -110,9 +115,9 @@ class WorkerPool:
             can_go_on(folder / training.subdir) for _, training in lost_trials(phase, folder)
         )
 
-    def _work_here(self, queue: TrialQueue, dataset: DataSet) -> bool:
+    def _work_here(self, queue: TrialQueue, dataset: DataSet | None) -> bool:
         from sweep.console import make_console
-        from sweep.training.own import OwnTrainer
+        from sweep.training.factory import make_trainer
         from sweep.workers.heartbeat import Heartbeat
         from sweep.workers.worker import Worker
 
@@ -124,8 +129,12 @@ class WorkerPool:
         worker = Worker(
             self._spec,
             queue,
-            OwnTrainer(dataset),
-            progress_of=lambda of: make_progress(n_trials=of.n_trials, standing=of.standing),
+            make_trainer(self._spec.base, dataset),
+            progress_of=lambda phase: make_progress(
+                n_trials=phase.queue.n_trials,
+                standing=phase.queue.standing,
+                has_limits=phase.has_limits,
+            ),
             heartbeat=heartbeat,
             stopped=lambda: stop.requested,
             annotate=self._annotate,
@@ -173,7 +182,9 @@ class _Supervisor:
     def _work_on(self, phase: Phase, stop: GracefulStop) -> bool:
         """Keep workers at work on a phase until it is done."""
         queue = phase.queue
-        progress = make_progress(n_trials=queue.n_trials, standing=queue.standing)
+        progress = make_progress(
+            n_trials=queue.n_trials, standing=queue.standing, has_limits=phase.has_limits
+        )
         stopping = False
         self._n_starts, self._n_epochs = 0, -1
         with progress:
@@ -230,6 +241,8 @@ class _Supervisor:
 
     def _raise_errors(self, queue: TrialQueue) -> None:
         queue.check_failures()
+        if isinstance(self._processes.error, NotStartedError):
+            raise self._processes.error
         for error in self._processes.errors():
             raise SweepError(error)
 

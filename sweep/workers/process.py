@@ -85,8 +85,7 @@ class WorkerProcess:
         spec = self.spec.on_device("cuda") if self.slots else self.spec
         # Torch reads the number of its threads when it is imported.
         os.environ.setdefault("OMP_NUM_THREADS", str(spec.base.trainer.num_threads))
-        from sweep.training.load_data import load_data
-        from sweep.training.own import OwnTrainer
+        from sweep.training.factory import make_trainer
         from sweep.workers.display import plain_progress
         from sweep.workers.worker import Worker
 
@@ -95,9 +94,12 @@ class WorkerProcess:
         worker = Worker(
             spec,
             queue,
-            OwnTrainer(load_data(spec.base)),
-            progress_of=lambda of: plain_progress(
-                console, n_trials=of.n_trials, standing=of.standing
+            make_trainer(spec.base),
+            progress_of=lambda phase: plain_progress(
+                console,
+                n_trials=phase.queue.n_trials,
+                standing=phase.queue.standing,
+                has_limits=phase.has_limits,
             ),
             heartbeat=heartbeat,
             stopped=lambda: stop.requested or session.stop_requested(),

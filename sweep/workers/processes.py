@@ -13,12 +13,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sweep.errors import SweepError
 from sweep.study.leases import GRACE_SECONDS
 from sweep.workers.session import Session, WorkerStatus
 
-__all__ = ["Launch", "WorkerProcesses"]
+__all__ = ["Launch", "NotStartedError", "WorkerProcesses"]
 
 _ASK_SECONDS = 10.0  # between two questions to the cluster's queue about one job
+
+
+class NotStartedError(SweepError):
+    """A launcher could start no worker at all, as where ``sbatch`` refuses the job."""
+
 
 Launch = Callable[[int, int], None]
 """Starts so many workers, numbered from the second argument on, and waits until they have ended."""
@@ -31,6 +37,7 @@ class _Call:
     size: int
     thread: threading.Thread
     began: float
+    failed: bool = False  # it started nothing
 
 
 class WorkerProcesses:
@@ -97,7 +104,7 @@ class WorkerProcesses:
             return True
         call = self._calls[index]
         waits = call.thread.is_alive()
-        if not pending_too:
+        if not pending_too or call.failed:
             return False
         if status is None:
             # A launcher that gave up on one of several workers says nothing about the others.
@@ -123,11 +130,14 @@ class WorkerProcesses:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 self._launch(size, first)
+            except NotStartedError as error:
+                self.error, call.failed = error, True
             except Exception as error:  # a killed worker among others; see the module's docstring
                 self.error = error
 
         thread = threading.Thread(target=launch, name="launcher", daemon=True)
-        self._calls += size * [_Call(size, thread, time.monotonic())]
+        call = _Call(size, thread, time.monotonic())
+        self._calls += size * [call]
         thread.start()
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 
 from sweep.config.checks import check_config
+from sweep.console import plain
 from sweep.errors import LeaseLostError, SweepError
 from sweep.study.confirmation import confirmation_phase
 from sweep.study.phase import Phase, search_phase
@@ -14,6 +15,7 @@ from sweep.study.progress import Progress
 from sweep.study.queue import TrialHandle, TrialQueue
 from sweep.study.runner import Annotate, TrialRunner
 from sweep.study.spec import StudySpec
+from sweep.study.static_weights import StaticWeights
 from sweep.training.trainer import Trainer
 from sweep.workers.heartbeat import Heartbeat
 
@@ -27,7 +29,7 @@ class Worker:
         spec: The study.
         queue: Hands out its trials.
         trainer: What trains.
-        progress_of: Makes the display of a queue's trials.
+        progress_of: Makes the display of a phase's trials.
         heartbeat: Shows others that this worker is alive.
         stopped: Whether to stop after the current epoch.
         annotate: Called before Optuna is told of a trial; None for nothing.
@@ -39,7 +41,7 @@ class Worker:
         queue: TrialQueue,
         trainer: Trainer,
         *,
-        progress_of: Callable[[TrialQueue], Progress],
+        progress_of: Callable[[Phase], Progress],
         heartbeat: Heartbeat,
         stopped: Callable[[], bool],
         annotate: Annotate | None = None,
@@ -53,13 +55,16 @@ class Worker:
         self._annotate = annotate
 
     def prepare(self) -> RenderableType:
-        """Let the trainer check every term; returns the table of the check.
+        """Let the trainer check every term; returns the table of the check, and what is to do.
 
         Raises:
             InputError: naming every term that cannot be trained, and why.
         """
         base = self._spec.base
-        return self._trainer.check(base, check_config(base))
+        table = self._trainer.check(base, check_config(base))
+        left = self._queue.n_trials - len(self._queue.finished())
+        line = f"trials to train: {left}; those that are pruned are shorter"
+        return Group(table, plain(line)) if left > 0 else table
 
     def run(self) -> bool:
         """Work until the study is done; returns False if it was stopped before.
@@ -77,7 +82,7 @@ class Worker:
         return confirmation.queue.is_done()
 
     def _work_on(self, phase: Phase) -> None:
-        with self._progress_of(phase.queue) as progress:
+        with self._progress_of(phase) as progress:
             runner = TrialRunner(
                 self._spec,
                 phase,
@@ -87,8 +92,30 @@ class Worker:
                 annotate=self._annotate,
             )
             runner.restore()
-            while (handle := phase.queue.claim(self._stopped)) is not None:
+            static = StaticWeights(self._spec, phase.queue, progress, self._stopped)
+            while True:
+                if phase.searches:
+                    self._find_weights(static, progress)
+                handle = phase.queue.claim(self._stopped)
+                if handle is None:
+                    break
                 self._run(runner, handle, progress)
+
+    def _find_weights(self, static: StaticWeights, progress: Progress) -> None:
+        """Find the static weights that a trial shall begin with, if that is to be done."""
+        lease = static.lease()
+        if lease is None:
+            return
+        self._heartbeat.lease = lease
+        try:
+            static.find(lease)
+        except LeaseLostError as error:
+            progress.message(f"static weights: {error}")
+        except OSError as error:
+            raise SweepError(f"{error}; run again to go on") from error
+        finally:
+            self._heartbeat.lease = None
+            lease.release()
 
     def _run(self, runner: TrialRunner, handle: TrialHandle, progress: Progress) -> None:
         self._heartbeat.lease = handle.lease

@@ -50,6 +50,7 @@ def test_stages_with_a_loss_of_their_own(load_config):
         (["loss=[forces]"], "search=auto: needs a loss of at least two terms; got forces"),
         ([LOSS, "search.auto=1"], "search.auto: must be above 1; got 1"),
         ([LOSS, "search.auto=5", "weighting=gradient_shares"], "search.auto: must be above 10"),
+        ([LOSS, "weighting=geometric_mean"], "weighting=geometric_mean has no shares to search"),
     ],
 )
 def test_errors(load_config, overrides, message):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from sweep.config.checks import check_config
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError
-from sweep.hydra_plugin.registration import register
+from sweep.search.automatic import automatic_params
 from sweep.search.optimization import make_pruner, make_sampler
 from sweep.search.space import SearchSpace
 
@@ -19,26 +17,32 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
 
 
+def settings(kind: str) -> dict[str, DictConfig]:
+    folder = CONF_DIR / "hydra" / "sweeper" / kind
+    return {path.stem: OmegaConf.load(path) for path in sorted(folder.glob("*.yaml"))}
+
+
 @pytest.mark.parametrize("experiment", options("experiment"))
-@pytest.mark.parametrize("kind", ["sampler", "pruner"])
-def test_every_sampler_and_pruner_suits_every_experiment(experiment, kind):
-    register()
-    for option in options(f"hydra/sweeper/{kind}"):
-        chosen = [f"+experiment={experiment}", f"hydra/sweeper/{kind}={option}"]
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            cfg = hydra_compose("config", chosen, return_hydra_config=True).hydra.sweeper
-        make_pruner(cfg.pruner, n_epochs=27)
-        space = SearchSpace.parse(OmegaConf.to_container(cfg.params), [])
-        if option in ("grid", "brute_force"):
+def test_every_sampler_and_pruner_suits_every_experiment(experiment, load_config):
+    # That `hydra/sweeper/sampler=NAME` replaces all of an experiment's own is tested in
+    # test_optimization; composing each pair here would take a minute.
+    whole = load_config(f"+experiment={experiment}", hydra=True)
+    automatic = automatic_params(whole) if whole.search.auto else {}
+    params = OmegaConf.to_container(whole.hydra.sweeper.params)
+    space = SearchSpace.parse({**automatic, **params}, [])
+    for cfg in settings("pruner").values():
+        make_pruner(cfg, n_epochs=27)
+    for name, cfg in settings("sampler").items():
+        if name in ("grid", "brute_force"):
             with pytest.raises(InputError, match="has no end of values"):
-                make_sampler(cfg.sampler, space, seed=0, number=0)
+                make_sampler(cfg, space, seed=0, number=0)
         else:
-            make_sampler(cfg.sampler, space, seed=0, number=0)
+            make_sampler(cfg, space, seed=0, number=0)
 
 
 @pytest.mark.parametrize(
     "key",
-    ["heads.water_clusters.E0s", "objective.statistic", "search.balance_prior", "split_seed"],
+    ["heads.water_clusters.E0s", "objective.statistic", "search.confirm.length", "split_seed"],
 )
 def test_what_all_trials_share_is_not_searched(compose, key):
     space = SearchSpace.parse({key: "choice(a, b)"}, [])

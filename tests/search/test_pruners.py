@@ -104,6 +104,7 @@ def test_hyperband_lets_short_trainings_run(tmp_path, minimize):
 
 
 @pytest.mark.parametrize("name", PRUNERS)
+@pytest.mark.slow
 def test_another_worker_prunes_alike(tmp_path, name):
     """A pruner made anew in another process knows what the first has noted."""
     minimize = ("energy", "forces")

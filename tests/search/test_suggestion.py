@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import optuna
+from fixed_sampler import FixedSampler
 
 from sweep.search.space import SearchSpace
-from sweep.search.suggestion import FixedSampler, describe, suggest
+from sweep.search.suggestion import describe, suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -64,7 +64,7 @@ def test_an_interpolation_follows_the_value_that_it_names(load):
 def test_the_job_is_named_and_has_its_folder(load):
     params = {"loss.forces.weight": 2.0}
     make = composer(load, **{"loss.forces.weight": "interval(1, 9)"})
-    cfg = make.compose(params, "confirm/0007-seed5", 2, seed=5)
+    cfg = make.compose(params, "confirm/0007-seed5", 2, {"seed": 5})
     assert cfg.hydra.sweep.subdir == "confirm/0007-seed5"
     assert (cfg.hydra.job.num, cfg.hydra.job.id) == (2, "study/confirm/0007-seed5")
     assert list(cfg.hydra.overrides.task) == [*FIXED, "loss.forces.weight=2.0", "seed=5"]

@@ -77,6 +77,8 @@ def test_where_it_runs_may_change(study, outputs, load_config):
         (["train_schedule.0.lr=0.5"], SPACE, ["train_schedule.0.lr: 0.01 -> 0.5"]),
         (["seed=4", "objective=esp"], SPACE, ["seed: 0 -> 4", "objective.metrics: "]),
         (["loss=[forces,esps]"], SPACE, ["loss.esps.weight: (none) -> 1.0"]),
+        (["+heads.water_clusters.config_type_weights={water_2: 3}"], SPACE,
+         ["heads.water_clusters.config_type_weights.water_2: (none) -> 3.0"]),
     ],
 )  # fmt: skip
 def test_another_definition_is_refused(study, outputs, load_config, overrides, params, parts):
@@ -86,6 +88,17 @@ def test_another_definition_is_refused(study, outputs, load_config, overrides, p
     for part in parts:
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_keys_that_came_later_are_no_part_while_they_are_as_before(load_config):
+    """So studies of older versions go on."""
+    flat = defined(load_config).definition
+    later = (".config_type_weights", ".beta", ".patience", ".eval_interval")
+    assert not [key for key in flat if key.endswith(later)]
+    other = defined(load_config, "trainer.patience=9", "trainer.eval_interval=2").definition
+    assert changes(flat, other) == (
+        "trainer.eval_interval: (none) -> 2; trainer.patience: (none) -> 9"
+    )
 
 
 def test_other_data_under_the_same_name_are_another_definition(study, outputs, load_config, folder):

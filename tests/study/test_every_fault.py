@@ -23,6 +23,7 @@ from sweep.study.storage import open_storage
 from sweep.study.storage_url import StorageUrl
 
 N_TRIALS, N_EPOCHS = 5, 3
+UPPER = 1.57  # score above which a trial is pruned
 SPACE = {"loss.esps.weight": "tag(log, interval(0.1, 10))"}
 
 
@@ -47,7 +48,7 @@ def spec_in(load_config):
             objective=objective,
             confirm=None,
             sampler=OmegaConf.create({"_target_": "optuna.samplers.RandomSampler"}),
-            pruner=OmegaConf.create({"_target_": "optuna.pruners.ThresholdPruner", "upper": 1.57}),
+            pruner=OmegaConf.create({"_target_": "optuna.pruners.ThresholdPruner", "upper": UPPER}),
             storage=None if url is None else StorageUrl(url),
             n_trials=N_TRIALS,
             max_failure_rate=0.0,
@@ -87,13 +88,16 @@ def check(spec: StudySpec) -> None:
         if trial.params:
             assert trial.params["loss.esps.weight"] == weight
         assert trial.score == faults.score(weight, trial.epoch)
+        bad = trial.role is None and faults.score(weight, 0) > UPPER
+        assert trial.state is (State.PRUNED if bad else State.COMPLETE)
         assert len(trial.steps()) == faults.STEPS * (trial.epoch + 1)
         assert len(trial.metrics()) == trial.epoch + 1
         if trial.state is State.COMPLETE:
             assert value == trial.score
             assert trial.epoch == N_EPOCHS - 1
     assert study.best.score == min(trial.score for trial in study.complete)
-    assert study.states == {State.COMPLETE: 2, State.PRUNED: 3}
+    # Who was late may have been overtaken, and the static copy has another number then.
+    assert {"default", "balanced"} <= {trial.role for trial in study}
 
 
 def ended(pid: int) -> int:
@@ -176,14 +180,15 @@ def test_an_old_table_over_the_last_one_is_seen(spec_in, tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fault_at_every_event(spec_in, events, tmp_path, kind):
-    for at in range(len(events)):
+def test_a_fault_at_every_event(spec_in, events, tmp_path, kind, pytestconfig):
+    step = pytestconfig.getoption("--fault-steps")
+    for at in range(list(KINDS).index(kind) % step, len(events), step):
         endure(spec_in(tmp_path / "study"), kind, at, tmp_path / f"{kind} {at}")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fail", "stop", "lease", "stand still"])
-def test_a_fault_with_a_database(spec_in, events, tmp_path, postgresql, kind):
-    for at in range(0, len(events), 7):
+def test_a_fault_with_a_database(spec_in, events, tmp_path, postgresql, kind, pytestconfig):
+    for at in range(0, len(events), 7 * pytestconfig.getoption("--fault-steps")):
         url = postgresql.create(f"{kind} {at}")
         endure(spec_in(tmp_path / "study", url), kind, at, tmp_path / f"{kind} {at}")

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import light_worker
 import pytest
 
 from sweep.errors import LeaseLostError
@@ -121,6 +122,60 @@ def test_a_worker_that_comes_back_late_finds_its_lease_lost(tmp_path, monkeypatc
     with pytest.raises(LeaseLostError):
         late.check()
     taken.check()
+
+
+SLEEPER = """
+import sys
+from pathlib import Path
+from sweep.study import leases
+leases.node = lambda: "another node"
+leases.fcntl.flock = lambda *_: None  # not seen between nodes
+import light_worker
+light_worker.main(Path(sys.argv[1]), None, 2, 4, 0.3)
+"""
+IMPATIENT = """
+import sys
+from pathlib import Path
+from sweep.study import leases
+leases.Leases.__init__.__kwdefaults__ = {"grace_seconds": 1.0}
+import light_worker
+light_worker.main(Path(sys.argv[1]), None, 2, 4, 0.01)
+"""
+
+
+def test_a_laptop_that_wakes_up_drops_its_trial_before_it_writes(tmp_path):
+    """It slept past the grace; another node's worker has finished its trial meanwhile."""
+    study = tmp_path / "study"
+
+    def start(program):
+        path = [
+            *os.environ.get("PYTHONPATH", "").split(":"),
+            str(Path(light_worker.__file__).parent),
+        ]
+        return subprocess.Popen(
+            [sys.executable, "-c", program, study], stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": ":".join(path)},
+        )  # fmt: skip
+
+    sleeper = start(SLEEPER)
+    try:
+        deadline = time.monotonic() + 60
+        while not (study / "trials" / "0000" / "checkpoint.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(sleeper.pid, signal.SIGSTOP)
+        other = start(IMPATIENT)
+        assert other.communicate(timeout=60) == ("", None)
+        records = sorted(path for path in study.glob("trials/*/*") if path.is_file())
+        before = {path: (path.stat().st_ino, path.read_bytes()) for path in records}
+        os.kill(sleeper.pid, signal.SIGCONT)
+        said, _ = sleeper.communicate(timeout=60)
+        assert said.startswith("lost: ")
+        assert sleeper.returncode == 0
+        assert {path: (path.stat().st_ino, path.read_bytes()) for path in records} == before
+    finally:
+        sleeper.kill()
+        sleeper.wait()
 
 
 def test_of_many_that_take_over_at_once_one_succeeds(tmp_path, elsewhere):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import optuna
 import pytest
+from fixed_sampler import FixedSampler
 from optuna.trial import TrialState
 
 from sweep.errors import TrainingError
 from sweep.search.objectives import SCORE
-from sweep.search.suggestion import FixedSampler
 from sweep.study import queue as trials
 from sweep.study.history import FEASIBLE
 from sweep.study.queue import TrialQueue

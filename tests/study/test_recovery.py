@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 N_WORKERS, N_TRIALS, N_EPOCHS, N_KILLS = 8, 40, 4, 8
 
 
-@pytest.fixture(params=["journal", "postgresql"])
+@pytest.fixture(params=["journal", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest) -> str | None:
     if request.param == "journal":
         return None

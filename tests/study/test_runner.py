@@ -11,11 +11,10 @@ from optuna.trial import TrialState
 
 from sweep.search.objectives import SCORE, Objectives
 from sweep.search.space import SearchSpace
-from sweep.search.suggestion import is_drawn, suggest
+from sweep.search.suggestion import suggest
 from sweep.study import queue as trials
 from sweep.study.phase import search_phase
 from sweep.study.queue import TrialQueue
-from sweep.study.references import BALANCED
 from sweep.study.runner import TrialRunner
 from sweep.study.storage import open_study
 
@@ -43,7 +42,7 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrialQueue:
 def searching(queue: TrialQueue, folder: Path) -> TrialRunner:
     objectives = Objectives((SCORE,), {}, "rmse")
     spec = SimpleNamespace(
-        name="study", space=SPACE, folder=folder, objectives=objectives, template=None
+        name="study", space=SPACE, folder=folder, objectives=objectives, template=None, reuse=()
     )
     return TrialRunner(
         spec,
@@ -65,19 +64,3 @@ def test_a_duplicate_does_not_wait_for_a_trial_that_nobody_trains(queue, tmp_pat
     second.lease.release()
     assert [trial.state for trial in queue.trials()] == [TrialState.RUNNING] * 2
     assert queue.claim(never).trial.number == 0
-
-
-def test_balanced_weights_that_were_half_drawn_are_measured_again(queue, tmp_path, monkeypatch):
-    queue.study.enqueue_trial({}, user_attrs={"role": BALANCED})
-    claim = queue.claim(never)
-    claim.trial.suggest_categorical("loss.esps.weight", [1, 2])
-    assert not is_drawn(claim.trial, SPACE)
-    runner = searching(queue, tmp_path)
-    measured = []
-    monkeypatch.setattr(runner, "_balance", measured.append)
-    monkeypatch.setattr(runner, "_train", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    for _ in range(2):  # the second time they are all there
-        with pytest.raises(OSError, match="disk full"):
-            runner.run(claim)
-    assert measured == [claim.trial]
-    assert is_drawn(claim.trial, SPACE)

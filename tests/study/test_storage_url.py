@@ -8,8 +8,9 @@ import stat
 import pytest
 
 from sweep.errors import InputError
+from sweep.passwords import masked
 from sweep.study.storage import open_storage
-from sweep.study.storage_url import StorageUrl, masked
+from sweep.study.storage_url import StorageUrl
 
 SECRET = "s3cr3t"
 URL = f"postgresql://me:{SECRET}@host:5432/db"

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from hydra._internal.callbacks import Callbacks
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
 from omegaconf import OmegaConf
 
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError
-from sweep.hydra_plugin.launching import plain_outputs
+from sweep.hydra_plugin.launching import launch_with, plain_outputs
 from sweep.workers.launchers import LAUNCHERS, LauncherKind, launcher_kind
 
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
@@ -24,7 +29,6 @@ def test_the_one_of_conf_runs_processes_of_this_machine():
 
 
 def test_every_launcher_of_the_table_exists_under_its_name():
-    from hydra.core.plugins import Plugins
     from hydra.plugins.launcher import Launcher
 
     found = {f"{c.__module__}.{c.__name__}" for c in Plugins.instance().discover(Launcher)}
@@ -93,3 +97,31 @@ def test_a_losses_folder_of_the_user_is_not_taken_for_ours(tmp_path):
         env={**os.environ, "PYTHONPATH": str(CONF_DIR.parent)},
     )  # fmt: skip
     assert (ran.stdout, ran.returncode) == ("forces\n", 0), ran.stderr
+
+
+def test_workers_can_be_launched_from_several_threads(tmp_path, monkeypatch, load_config):
+    """To copy a configuration changes it for a moment; each thread has its own."""
+    config = load_config("+experiment=smoke", hydra=True)
+    folder = tmp_path / "outputs" / "smoke"
+    process = SimpleNamespace(
+        spec=SimpleNamespace(template=config, folder=folder), session=folder / "workers" / "now"
+    )
+    found = []
+
+    class Launcher:
+        def __init__(self, hydra_context, config):
+            self.template, self.config = hydra_context.config_loader, config
+
+        def launch(self, overrides, initial_job_idx):
+            own = self.template.load_sweep_config(self.config, overrides[0])
+            found.append((str(own.hydra.sweep.dir), str(own.hydra.sweep.subdir)))
+
+    monkeypatch.setattr(
+        Plugins, "instantiate_launcher",
+        lambda _, hydra_context, task_function, config: Launcher(hydra_context, config),
+    )  # fmt: skip
+    launch = launch_with(HydraContext(config_loader=None, callbacks=Callbacks()), config, process)
+    with ThreadPoolExecutor(8) as threads:
+        for done in [threads.submit(launch, 1, first) for first in range(40)]:
+            done.result()
+    assert sorted(found) == sorted(("outputs/smoke", f"workers/now/{i}") for i in range(40))
