@@ -31,6 +31,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=54,
         help="of the test of random kills, on both storages together",
     )
+    parser.addoption(
+        "--day-trials", type=int, default=200, help="of a worker whose memory must stay flat"
+    )
+    parser.addoption(
+        "--fault-steps", type=int, default=1, help="events between two injected faults; 1: at each"
+    )
+    parser.addoption(
+        "--kills-seed", type=int, default=2, help="of the moments: another one kills elsewhere"
+    )
 
 
 @pytest.fixture(scope="session")

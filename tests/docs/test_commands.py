@@ -17,8 +17,12 @@ RUN_ELSEWHERE = {
     "tests": ".ci/run",
     "generate": ".ci/run",
     "dashboard": "tests/report/test_dashboard.py",
+    "mace model": "tests/export/test_mace_model.py",
+    "mace_run_train": "tests/training/mace_run_train/test_study.py",
+    "reuse": "tests/cli/test_other_objective.py",
     "own term": "test_the_recipe_for_a_term_of_ones_own",
     "two environments": None,  # the other one holds MACE_SCF
+    "program search": "test_the_example_of_a_program",
 }
 TRAINING = ("search", "train")
 MACE_SCF_CONFIG = """
@@ -122,7 +126,7 @@ def test_tools(command, tmp_path, study):
             shutil.copytree(study / "outputs/esp_weights" / trial, tmp_path / "outputs" / name)
     for there, here in (
         ("0007", "0000"), ("--trial 7", "--trial 0"), ("logs/fit_run-123_debug.log", str(log)),
-        ("--min-epoch 10", "--min-epoch 1"), ("0,12,17", "0,1"),
+        ("--min-epoch 10", "--min-epoch 1"), ("0,12,17", "0,1"), ("--stages 5", "--stages 3"),
     ):  # fmt: skip
         command = command.replace(there, here)
     assert run(words_of(command), tmp_path)
@@ -182,6 +186,20 @@ def test_the_recipe_for_a_term_of_ones_own(tmp_path, tiny_overrides):
     words = words_of(block("bash", "own term").replace("\\\n", " "))
     objective = ["objective.metrics=[energy,forces]", "train_schedule.0.end=1"]
     assert "energy_cosh" in run([*words, *tiny_overrides, *objective], tmp_path)
+
+
+def test_the_example_of_a_program(tmp_path):
+    experiment = tmp_path / "my_conf" / "experiment" / "mine.yaml"
+    experiment.parent.mkdir(parents=True)
+    experiment.write_text(block("yaml", "program experiment"))
+    (tmp_path / "train.py").write_text(block("python", "program"))
+    search, compare, export = block("bash", "program search").splitlines()
+    small = ["hydra.sweeper.n_jobs=1", "hydra.sweeper.n_trials=4", "train_schedule.0.end=29"]
+    shown = run([*words_of(search), *small], tmp_path)
+    assert "trial 0 epoch 30/30" in shown
+    assert "shares: forces" in shown
+    assert "best weights" in run(words_of(compare), tmp_path)
+    assert "--epochs 30 --seed 0" in run(words_of(export), tmp_path)
 
 
 def test_the_cluster_file_composes(tmp_path, monkeypatch):

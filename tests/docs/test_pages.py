@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -13,6 +14,7 @@ import losses
 import sweep
 from sweep.cli.app import COMMANDS
 from sweep.quantities import QUANTITIES
+from sweep.records.notes import Note, write_note
 
 
 def rows(page: str, heading: str) -> dict[str, str]:
@@ -82,7 +84,13 @@ def test_the_units_are_those_of_the_quantities():
 def study(tmp_path_factory):
     from study_fixtures import write_study
 
-    return sweep.load_study(write_study(tmp_path_factory.mktemp("study") / "mine"))
+    folder = write_study(tmp_path_factory.mktemp("study") / "mine")
+    path = folder / "trials" / "0001" / "trial.json"
+    kinds = {"test": {"one": {"n": 3, "rmse_forces": 0.1}, "two-3": {"n": 2, "rmse_forces": 0.2}}}
+    more = dict.fromkeys(("config_types", "elements", "sizes"), kinds)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **more}))
+    write_note(folder / "trials" / "0002", Note("stiff", ("paper",)))
+    return sweep.load_study(folder)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +104,7 @@ def study(tmp_path_factory):
 )
 def test_the_columns_are_those_of_the_tables(study, heading, table):
     documented = [name for cell in rows("docs/python.md", heading) for name in names(cell)]
-    patterns = [re.sub(r"<\w+>", r"[\\w.]+", re.escape(name)) for name in documented]
+    patterns = [re.sub(r"<\w+>", r"[\\w.-]+", re.escape(name)) for name in documented]
     columns = list(table(study).columns)
     assert columns
     for column in columns:
