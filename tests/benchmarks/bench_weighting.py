@@ -4,8 +4,8 @@
     python tests/benchmarks/bench_weighting.py --results weighting/results.jsonl --table docs
 
 The first trains what the file does not hold yet, one process at a time with one thread, and adds a
-line for every finished training; their folders lie in ``runs`` beside the file. A stopped training
-goes on from its last epoch. The second prints the tables and draws the figure into a folder.
+line for every finished training or study; their folders lie in ``runs`` beside it. What was
+stopped goes on from its last epoch. The second prints the tables and draws the figure in a folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from cpu_time import cpu_seconds
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from weighting_ranks import pruning, ranks
+from weighting_studies import STUDIES, study_overrides, winner
 from weighting_table import draw, tables
 
 from losses.balance import balanced_weights
@@ -41,6 +42,9 @@ OTHERS = ("stress_weights", "polarizability_weights", "fermi_weights", "organic_
 SHORT = ("default", "balanced", "gradient_shares", "static", "loss_shares")
 LONG = ("default", "gradient_shares", "static", "balanced")
 EQUAL = "equal_shares"
+# Trained ten times as long: what a study found, called `study_best` and so on.
+WINNERS = ("study", "searched")
+AT_LENGTH = ("esp_weights", "stress_weights", "polarizability_weights")
 # The static copy with other clipping: none, and relative to the median norm.
 CLIPPED = {"static_unclipped": "null", "static_median": "3"}
 START = 3  # epochs that "balanced" looks at
@@ -48,7 +52,7 @@ START = 3  # epochs that "balanced" looks at
 
 @dataclass(frozen=True)
 class Run:
-    """One training: ``length`` is how many times as long as the experiment's own."""
+    """One training or study: ``length`` is how many times as long as the experiment's own."""
 
     experiment: str
     length: float
@@ -78,6 +82,15 @@ def plan() -> Iterator[Run]:
     for experiment in OTHERS:
         for seed in SEEDS:
             yield from (Run(experiment, 1, kind, seed) for kind in BASELINES)
+    for experiment in ("esp_weights", *OTHERS):
+        yield from (Run(experiment, 1, kind, seed) for seed in SEEDS for kind in WINNERS)
+    for experiment in AT_LENGTH:
+        for seed in SEEDS:
+            yield from (Run(experiment, 10, f"{kind}_best", seed) for kind in WINNERS)
+            yield from (Run(experiment, 10, kind, seed) for kind in LONG[:3])
+    for experiment in AT_LENGTH[:2]:
+        yield from (Run(experiment, 1, "random", seed) for seed in SEEDS)
+    yield from (Run("esp_weights", 10, "last_stage", seed) for seed in SEEDS)
 
 
 def main() -> None:
@@ -92,11 +105,7 @@ def main() -> None:
     if arguments.table is not None:
         lines = list(done.values())
         print(tables(lines))
-        runs = arguments.results.resolve().parent / "runs"
-        for title, rows in (
-            ("Ranks between lengths", ranks(lines)),
-            ("Pruning", pruning(lines, runs) if runs.is_dir() else ""),
-        ):  # fmt: skip
+        for title, rows in (("Ranks between lengths", ranks(lines)), ("Pruning", pruning(lines))):
             print(f"\n### {title}\n\n{rows or 'not measured yet'}")
         draw(lines, arguments.table)
         return
@@ -110,7 +119,8 @@ def main() -> None:
     for run in wanted:
         if run.name in done:
             continue
-        line = train(run, folder)
+        line = train(run, folder, done)
+        done[run.name] = line
         with arguments.results.open("a") as file:
             file.write(json.dumps(line) + "\n")
         print(f"{run.name:50s} {line['test_score']} {line['cpu_seconds']:.0f} s", flush=True)
@@ -122,14 +132,27 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
 
 
-def train(run: Run, folder: Path) -> dict[str, Any]:
-    """Train, and return the line of the results."""
-    overrides = [f"seed={run.seed}", *stretched(run), *weighting(run, folder)]
-    is_continued = (folder / run.name / "checkpoint.pt").exists()
-    seconds, message = command(run, overrides, folder / run.name)
-    trial = Trial.read(folder / run.name)
-    if not (trial.is_complete or message):
-        raise SystemExit(f"{run.name}: stopped")
+def train(run: Run, folder: Path, done: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Train, and return the line of the results; ``done`` are those before it."""
+    overrides = [f"seed={run.seed}", *stretched(run), *weighting(run, folder, done)]
+    target = folder / run.name
+    is_continued = (target / "checkpoint.pt").exists() or (target / "trials").exists()
+    seconds, message = command(run, overrides, target)
+    line: dict[str, Any] = {}
+    if run.kind in STUDIES:
+        if message:
+            raise SystemExit(f"{run.name}: {message}")
+        best = winner(run.kind, target, composed(run))
+        trial = best.trial
+        line = {"trainings": best.trainings, "overrides": best.overrides}
+    else:
+        trial = Trial.read(target)
+        if not (trial.is_complete or message):
+            raise SystemExit(f"{run.name}: stopped")
+        curve = trial.metrics().query("split == 'valid'").sort_values("epoch")["score"]
+        line = {"curve": [float(f"{score:.4g}") for score in curve]}
+        if run.kind == "gradient_shares" and trial.is_complete:
+            line["static"] = static_overrides(composed(run), trial.stages)
     return {
         "name": run.name, "experiment": run.experiment, "length": run.length,
         "kind": run.kind, "seed": run.seed,
@@ -137,13 +160,14 @@ def train(run: Run, folder: Path) -> dict[str, Any]:
         "test_score": trial.score_on("test"), "test_errors": trial.errors("test"),
         "valid_errors": trial.errors("valid"), "weights": trial.weights,
         "cpu_seconds": seconds, "is_continued": is_continued, "failed": message or None,
-        "commit": trial.details.get("git_commit"),
+        "commit": trial.details.get("git_commit"), **line,
     }  # fmt: skip
 
 
 def command(run: Run, overrides: list[str], folder: Path) -> tuple[float, str]:
     """CPU seconds of the training, and the last line that it printed if it failed."""
-    words = ["-m", "sweep", f"+experiment={run.experiment}", f"hydra.run.dir={folder}", *overrides]
+    where = "hydra.sweep.dir" if run.kind in STUDIES else "hydra.run.dir"
+    words = ["-m", "sweep", f"+experiment={run.experiment}", f"{where}={folder}", *overrides]
     folder.parent.mkdir(exist_ok=True)
     seconds, status = cpu_seconds(words, folder.with_suffix(".log"))
     if status < 0 or status in (130, 143):
@@ -165,16 +189,20 @@ def stretched(run: Run) -> list[str]:
     return found
 
 
-def weighting(run: Run, folder: Path) -> list[str]:
-    """Overrides of a kind."""
+def weighting(run: Run, folder: Path, done: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Overrides of a kind; ``done`` are the lines so far."""
+    if run.kind in STUDIES:
+        return study_overrides(run.kind, run.experiment)
+    if run.kind.endswith("_best"):
+        study = replace(run, length=1, kind=run.kind.removesuffix("_best"))
+        return list(done[study.name]["overrides"])
     if run.kind == "default":
         return ["weighting=fixed"]
     if run.kind in CLIPPED:
         clipping = ["trainer.clip_grad=null", f"trainer.clip_median={CLIPPED[run.kind]}"]
-        return [*weighting(replace(run, kind="static"), folder), *clipping]
+        return [*weighting(replace(run, kind="static"), folder, done), *clipping]
     if run.kind == "static":
-        trained = Run(run.experiment, run.length, "gradient_shares", run.seed)
-        weights = static_overrides(composed(run), Trial.read(folder / trained.name).stages)
+        weights = done[replace(run, kind="gradient_shares").name]["static"]
         return ["weighting=fixed", *(f"{key}={value!r}" for key, value in weights.items())]
     if run.kind == "balanced":
         weights = balanced_at_the_start(run, folder)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
-
-from sweep.records import Trial
 
 Line = Mapping[str, Any]
 
@@ -52,24 +49,19 @@ def ranks(lines: Sequence[Line]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def pruning(lines: Sequence[Line], runs: Path) -> str:
-    """What the shipped pruner would have done to the shortest trainings, in random orders.
-
-    Args:
-        lines: The results.
-        runs: Where the folders of the trainings are.
-    """
+def pruning(lines: Sequence[Line]) -> str:
+    """What the shipped pruner would have done to the shortest trainings, in random orders."""
     rows = [["settings", "trials", "pruned from epoch", "epochs saved", "best pruned", "best kept"]]
     rows.append(["---", *["---:"] * 5])
     others = {"shares": ("gradient_shares", "equal_shares"), "weights": ("default", "balanced")}
     for what, beside in others.items():
         wanted = re.compile("|".join((f"{what}[0-9]+", *beside)))
         curves = [
-            _curve(runs / line["name"])
+            line["curve"]
             for line in lines
             if line["experiment"] == "esp_weights" and line["length"] == 1 and line["seed"] == 0
             and wanted.fullmatch(line["kind"])
-            and line["valid_score"] is not None
+            and line["valid_score"] is not None and "curve" in line
         ]  # fmt: skip
         for warm_up in WARM_UPS if len(curves) > 6 else ():
             saved, lost, regret = _pruned(np.array(curves), warm_up)
@@ -80,12 +72,6 @@ def pruning(lines: Sequence[Line], runs: Path) -> str:
     if len(rows) == 2:
         return ""
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def _curve(folder: Path) -> list[float]:
-    """Validation score of every epoch."""
-    table = Trial.read(folder).metrics()
-    return list(table[table["split"] == "valid"].sort_values("epoch")["score"])
 
 
 def _pruned(curves: NDArray[np.float64], warm_up: int) -> tuple[float, float, float]:

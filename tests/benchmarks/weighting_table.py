@@ -24,6 +24,12 @@ LABELS = {
     "famo": "FAMO",
     "stch": "smooth Tchebycheff",
     "geometric_mean": "geometric mean",
+    "study": "the shipped study: best of 10",
+    "study_best": "best of the shipped study, as short",
+    "searched": "searched weights: best of 24",
+    "searched_best": "best searched weights, as short",
+    "random": "random weights: best of 24",
+    "last_stage": "shares of the last stage: best of 9",
 }
 TRAININGS = {"balanced": 1.1, "static": 2.0, "static_unclipped": 2.0, "static_median": 2.0}
 
@@ -72,12 +78,17 @@ def table(kinds: Mapping[str, Sequence[Line]]) -> str:
         ]
         rows.append([
             LABELS[kind], str(len(lines)), f"{statistics.mean(scores):.4f}{spread}",
-            f"{TRAININGS.get(kind, 1.0):g}",
+            f"{_trainings(kind, lines):.3g}",
             f"{statistics.mean(seconds):.0f}" if seconds else "-",
             *(f"{QUANTITIES[name].display_factor * means[name]:.3g}" for name in names),
             ", ".join(worse) if kind != "default" else "",
         ])  # fmt: skip
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _trainings(kind: str, lines: Sequence[Line]) -> float:
+    given = TRAININGS.get(kind, 1.0)
+    return statistics.mean(line.get("trainings", given) for line in lines)
 
 
 def _means(lines: Sequence[Line], names: Sequence[str]) -> dict[str, float]:
