@@ -95,12 +95,27 @@ def _is_schedule(value: Any) -> bool:
     )
 
 
+def _are_switches(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(switch, Mapping)
+        and all(is_right(switch.get(key)) for key, is_right in _SWITCH.items())
+        for switch in value
+    )
+
+
 _STAGE: dict[str, Callable[[Any], bool]] = {
     "name": _or_none(_is_text),
     "start": _or_none(_is_whole),
     "end": _or_none(_is_whole),
     "lr": _or_none(_is_number),
     "shares": _or_none(_mapping_of(_is_number)),
+}
+_SWITCH: dict[str, Callable[[Any], bool]] = {
+    "stage": _is_text,
+    "epoch": _is_whole,
+    "gradient": _or_none(_is_number),  # none where there was no gradient before
+    "steps": _or_none(_is_number),
+    "is_jump": lambda value: type(value) is bool,
 }
 _TEXTS = (
     "fit_name", "dtype", "device", "git_commit", "host", "platform", "python", "started",
@@ -134,6 +149,7 @@ _ENTRIES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         "a mapping with 'metrics' and 'statistic'",
     ),
     ("stages", _is_schedule, "a list of stages with their loss"),
+    ("switches", _are_switches, "a list of beginnings of stages"),
 )
 
 

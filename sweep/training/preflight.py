@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +15,7 @@ from sweep.console import make_table, plain
 from sweep.data.audit import audit
 from sweep.data.dataset import Coverage
 from sweep.data.labels import LABELS, WEIGHTS
+from sweep.data.remark import Remark
 from sweep.data.table import Table as Configurations
 from sweep.errors import InputError, unknown
 from sweep.quantities import QUANTITIES, quantity, quantity_of
@@ -105,6 +107,12 @@ def _check_inputs(setup: Setup, stages: list[Stage]) -> list[str]:
                         f"'{LABELS[key].name}', which is missing in {missing} of "
                         f"{len(configurations)} configurations of {split}"
                     )
+    connected = setup.connected("train")
+    if connected.size and not connected.any():
+        errors.append(
+            f"model.r_max={setup.r_max:g}: no two atoms of the training set are so close, so that "
+            "none would see another; it is in Å"
+        )
     for name, key in setup.judged.items():
         reason = setup.reason_against(name, stages[-1].options)
         if reason is not None:
@@ -221,11 +229,21 @@ def _table(findings: list[Finding], stages: list[Stage], setup: Setup) -> Table:
             ])  # fmt: skip
             names = ""
         rows.append(None)
-    for remark in audit(setup.dataset):
+    for remark in (*audit(setup.dataset), *_out_of_reach(setup)):
         odd = plain(remark.text, style="yellow")
         rows.append(["data", "", "", remark.label or "-", "", "", "", odd])
     headings = ["stage", "term", "weight", "label", "train", "valid", "range in train", "status"]
     return make_table("loss terms", headings, rows, align="llrlrrll")
+
+
+def _out_of_reach(setup: Setup) -> Iterator[Remark]:
+    for split, _ in setup.dataset.splits():
+        connected = setup.connected(split)
+        if not connected.all():
+            yield Remark(
+                "", f"{split}: in {(~connected).sum()} of {connected.size} configurations of "
+                f"several atoms no two are within model.r_max={setup.r_max:g}"
+            )  # fmt: skip
 
 
 def _range(finding: Finding, label: str, multipoles_max_l: int) -> str:

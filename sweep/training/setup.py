@@ -49,6 +49,7 @@ class Setup:
         dtype: Of parameters and labels.
         model: The model; :meth:`reset` gives it its initial parameters back.
         multipoles_max_l: Largest l of the multipoles that it is compared with.
+        r_max: Cutoff of its graphs, Å.
         scales: Standard deviation of every quantity's reference in the training set.
         objective: Names of the quantities that the score is made of.
         start: What the initial parameters have from a file; None: all are drawn.
@@ -68,6 +69,7 @@ class Setup:
         self.valid_batch_size: int = trainer.valid_batch_size
         settings = model_settings(cfg)
         self.multipoles_max_l = settings.multipoles_max_l
+        self.r_max = settings.r_max
         self._graphs: dict[str, Graphs] = {}
         for split, configurations in dataset.splits():
             for configuration in configurations:
@@ -143,6 +145,10 @@ class Setup:
         if self.start is not None and self.start.neighbours is not None:
             return self.start.neighbours
         return self._graphs["train"].avg_num_neighbors or 1.0
+
+    def connected(self, split: str) -> NDArray[np.bool_]:
+        """Which configurations of several atoms have two within ``model.r_max``."""
+        return self._graphs[split].connected
 
     @property
     def device_name(self) -> str:

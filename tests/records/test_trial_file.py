@@ -12,6 +12,7 @@ GOOD = {
     "metrics": {"valid": {"score": 0.5, "rmse_forces": None}},
     "objective": {"metrics": ["forces"], "statistic": "rmse"},
     "stages": [{"name": "a", "loss": {"forces": {"weight": 1.0}}}],
+    "switches": [{"stage": "a", "epoch": 3, "gradient": 2.0, "steps": None, "is_jump": False}],
 }  # fmt: skip
 
 
@@ -51,6 +52,8 @@ BAD = {
     "stages": ({**GOOD, "stages": {}}, "'stages' is {}"),
     "a loss of numbers": ({**GOOD, "stages": [{"loss": {"forces": 1.0}}]}, "'stages'"),
     "no loss": ({**GOOD, "stages": [{"name": "a"}]}, "'stages'"),
+    "switches": ({**GOOD, "switches": {"a": 1}}, "'switches' is {"),
+    "a switch without its length": ({**GOOD, "switches": [{"is_jump": True}]}, "'switches'"),
 }  # fmt: skip
 
 

@@ -47,6 +47,19 @@ def test_steps_that_are_clipped(study, said, numbers, share, n_sentences):
         assert numbers(text)[:3] == [1, 0.9, 10]
 
 
+def test_the_clipping_that_acted_is_named(study, said):
+    best = {"score": 0.1, "metrics": {"valid": {"score": 0.1, "rmse_forces": 0.1, "clipped": 0.9}}}
+    for limits, key in (
+        ({"clip_grad": None, "clip_median": 3.0}, "clip_median=3)"),
+        ({"clip_grad": 10.0, "clip_median": 3.0}, "clip_median=3)"),
+        ({"clip_grad": 10.0, "clip_median": None}, "clip_grad=10)"),
+    ):
+        c = study(({}, {"forces": 0.4}), ({}, {"forces": 0.1}, {**best, **limits}))
+        (text,) = said(advice_training.clipped_steps, c)
+        assert key in text
+        assert f"trainer.{key.split('=')[0]}=tag(log," in text
+
+
 def test_stages_that_begin_with_a_jump(study, said, numbers):
     switch = {"stage": "late", "epoch": 7, "gradient": 50.0, "steps": 4.5, "is_jump": True}
     best = {"switches": [switch, {**switch, "is_jump": False}]}

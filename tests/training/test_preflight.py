@@ -67,6 +67,20 @@ def test_terms_that_cannot_be_trained_are_refused(run, overrides, message):
         run(*overrides)
 
 
+def test_a_cutoff_in_which_no_atom_sees_another_is_refused(run):
+    with pytest.raises(InputError, match=r"model\.r_max=0\.5: no two atoms"):
+        run("loss=[forces]", "model.r_max=0.5")
+
+
+def test_configurations_in_which_no_atom_sees_another_are_said(run, tiny_data, tmp_path):
+    def change(frame, i):
+        frame.positions *= 4 if i < 3 else 1
+
+    overrides = [*edited(tiny_data, tmp_path, change), "model.r_max=2"]
+    assert "in 3 of 12 configurations" in run("loss=[forces]", *overrides)
+    assert "configurations of several" not in run("loss=[forces]", "model.r_max=2")
+
+
 def test_a_term_of_weight_zero_is_not_checked(run):
     assert "not evaluated" in run("loss=[forces,stress]", "loss.stress.weight=0")
 

@@ -110,6 +110,12 @@ class Graphs:
         """Number of atoms of all graphs."""
         return int(self.atoms["positions"].shape[0])
 
+    @property
+    def connected(self) -> NDArray[np.bool_]:
+        """Whether a graph has an edge, for those of several atoms."""
+        connected: NDArray[np.bool_] = self.sizes[self.sizes[:, 0] > 1, 1] > 0
+        return connected
+
     def attach(self, name: str, per_atom: Tensor) -> None:
         """Add a tensor with one row per atom to all later batches, or replace it.
 

@@ -67,16 +67,25 @@ def clipped_steps(c: Comparison) -> list[Advice]:
     share = c.best.results.get("valid", {}).get("clipped")
     if share is None or share < _CLIPPED:
         return []
-    limit = c.best.details.get("clip_grad")
-    at = f" (trainer.clip_grad={limit:g})" if isinstance(limit, int | float) else ""
+    key, limit = _clipping(c.best)
+    at = "" if limit is None else f" (trainer.{key}={limit:g})"
+    other = "interval(1,1000)" if key == "clip_grad" else "interval(1,10)"
     text = (
         f"In {c.source.sentence_name(c.best)} {percent(share)} of the steps of its best epoch were "
         f"clipped{at}: the length of a step did not follow from the weights, and the same ratios "
-        "at another scale are another training. Search it, too: "
-        "'trainer.clip_grad=tag(log,interval(1,1000))'; or let the weights move "
-        "(weighting=gradient_shares), whose gradient is short."
+        f"at another scale are another training. Search it, too: 'trainer.{key}=tag(log,{other})'; "
+        "or let the weights move (weighting=gradient_shares), whose gradient is short."
     )
     return [Advice("clipped_steps", "hint", text)]
+
+
+def _clipping(trial: Trial) -> tuple[str, float | None]:
+    """The key that clips, and its value: the one given, of both that of the median."""
+    for key in ("clip_median", "clip_grad"):
+        limit = trial.details.get(key)
+        if isinstance(limit, int | float):
+            return key, limit
+    return "clip_grad", None
 
 
 def still_falling(c: Comparison) -> list[Advice]:
