@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+import yaml
+
 from sweep.config.schema import HeadConfig, TrainerConfig
+from sweep.errors import InputError
 from sweep.models.settings import BackboneConfig
 
-__all__ = ["own_name", "run_names"]
+__all__ = ["flag_words", "own_name", "run_names", "take_word"]
 
 _EPOCHS = "train_schedule.0.end=99 (the last epoch of a stage, counted from 0)"
 _STAGES = "a second stage: schedule=two_stages"
@@ -67,3 +72,45 @@ def run_names(name: object, otherwise: str) -> dict[str, Any]:
     """
     own = re.sub(r"[^\w.+-]", "_", str(name)).lstrip(".") or otherwise
     return {"fit_name": own, "hydra": {"sweeper": {"study_name": own}}}
+
+
+def take_word(words: Sequence[str], key: str) -> tuple[str | None, list[str]]:
+    """The value of a word as it is, which Hydra's grammar could not read, and the other words.
+
+    Raises:
+        InputError: if the key stands twice.
+    """
+    found = [word for word in words if re.match(rf"\+{{0,2}}{re.escape(key)}=", word)]
+    if len(found) > 1:
+        raise InputError(f"{key}: stands twice")
+    if not found:
+        return None, list(words)
+    value = found[0].partition("=")[2].strip()
+    if (
+        len(value) > 1
+        and value[0] == value[-1]
+        and value[0] in "'\""
+        and value[0] not in value[1:-1]
+    ):
+        value = value[1:-1]
+    return value, [word for word in words if word != found[0]]
+
+
+def flag_words(text: str, key: str) -> list[str]:
+    """The flags of a text as a shell divides it, or of a list, as Hydra would read it.
+
+    Args:
+        text: Such as ``--r_max 5 --ema`` or ``[--r_max=5,--ema]``.
+        key: Where it stands.
+
+    Raises:
+        InputError: if it cannot be divided.
+    """
+    try:
+        if text.startswith("["):
+            found = yaml.safe_load(text)
+            if isinstance(found, list):
+                return [str(word) for word in found]
+        return shlex.split(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{key}: {str(error).splitlines()[0]}: {text}") from error

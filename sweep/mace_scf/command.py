@@ -14,9 +14,10 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from sweep.errors import InputError
+from sweep.config.foreign import flag_words, take_word
+from sweep.mace_scf.flags import with_flags
 from sweep.mace_scf.program import translate_for_program
-from sweep.mace_scf.reading import file_text, read_file
+from sweep.mace_scf.reading import file_text, read_text
 from sweep.mace_scf.translation import translate
 
 __all__ = ["GROUP", "expand"]
@@ -27,24 +28,25 @@ GROUP = "from_mace_scf"
 def expand(arguments: Sequence[str]) -> list[str]:
     """Replace ``from_mace_scf=PATH`` by the choice of what the file becomes.
 
-    What of the file is not taken as it is, is printed. With ``trainer=mace_scf`` MACE_SCF itself
-    reads the file, and only its weights, stages and labels are ours.
+    Flags in ``trainer.args`` are keys of the file. What of it is not taken as it is, is printed.
+    With ``trainer=mace_scf`` MACE_SCF itself reads the file, and only its weights, stages and
+    labels are ours.
 
     Raises:
         InputError: if the file cannot be read or holds what MACE_SCF does not know.
     """
-    given = [word for word in arguments if re.match(rf"\+?{GROUP}=", word)]
-    if not given:
+    given, rest = take_word(arguments, GROUP)
+    if given is None:
         return list(arguments)
-    if len(given) > 1:
-        raise InputError(f"{GROUP}: stands twice: {', '.join(given)}")
-    path = Path(given[0].partition("=")[2].strip("'\"")).expanduser()
+    path = Path(given).expanduser()
     where = f"{GROUP}={path}"
-    if any(re.match(r"\+?trainer=mace_scf$", word) for word in arguments):
-        translation = translate_for_program(file_text(path), where)
+    flags, rest = take_word(rest, "trainer.args")
+    text = with_flags(file_text(path), flag_words(flags or "", "trainer.args"), where)
+    if any(re.match(r"\+?trainer=mace_scf$", word) for word in rest):
+        translation = translate_for_program(text, where)
     else:
-        own_model = any(re.match(r"\+?model=", word) for word in arguments)
-        translation = translate(read_file(path), where, own_model=own_model)
+        own_model = any(re.match(r"\+?model=", word) for word in rest)
+        translation = translate(read_text(text, where), where, own_model=own_model)
     option = re.sub(r"\W", "_", path.stem) or "file"
     defaults: list[Any] = [{"override /data": None}, {"override /loss": []}]
     defaults.append({"override /schedule": None})
@@ -59,6 +61,5 @@ def expand(arguments: Sequence[str]) -> list[str]:
     )
     translation.remarks.print(f"{path}: keys that are not taken as they are")
     # Before all others: what stands on the command line lies on top of the file.
-    rest = [word for word in arguments if word != given[0]]
     first = next((i for i, word in enumerate(rest) if "=" in word and word[0] != "-"), len(rest))
     return [*rest[:first], f"+{GROUP}={option}", *rest[first:]]

@@ -110,7 +110,7 @@ _GROUPS: tuple[tuple[str, str], ...] = (
         "debug_log_grad_summary",
     ),
     (
-        "trials are recorded in files",
+        "tracking=wandb records trials there",
         "wandb wandb_dir wandb_project wandb_entity wandb_name wandb_log_hypers wandb_watch "
         "wandb_watch_log_freq",
     ),

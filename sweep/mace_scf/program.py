@@ -11,7 +11,7 @@ import yaml
 from sweep.config.foreign import run_names
 from sweep.config.stages import Stage
 from sweep.errors import InputError
-from sweep.mace_scf.reading import literal, number, read_text
+from sweep.mace_scf.reading import literal, number, plain_name, read_as_written, read_text
 from sweep.mace_scf.remarks import Remarks
 from sweep.mace_scf.translation import (
     Translation,
@@ -44,6 +44,7 @@ _OURS = {
         "each trial has its folder",
     ),
     "restart_latest": "its restarts are another training; a stopped trial starts afresh",
+    "distributed": "a trial is one process, whose batches are batch_size and not that for each GPU",
 }
 _STAGE = ("start", "end", "lr")
 _SCF = ("fixed_point_training_options", "scf_training_options")
@@ -124,28 +125,40 @@ def trial_file(
     Raises:
         InputError: if the stages are not those of the file.
     """
-    content = {key: value for key, value in read_text(text, "config").items() if key not in _OURS}
-    schedule = content["train_schedule"]
+    read = read_text(text, "config")
+    schedule = read["train_schedule"]
     if len(schedule) != len(stages):
         raise InputError(
             f"train_schedule: has {len(stages)} stages, the file of MACE_SCF has {len(schedule)}"
         )
-    before = translate_schedule(content, "config", Remarks(), strict=False)
-    content["train_schedule"] = {
-        int(index): _stage(dict(given), stage, options, before[str(index)])
-        for (index, given), stage, options in zip(schedule.items(), stages, scf, strict=True)
+    before = translate_schedule(read, "config", Remarks(), strict=False)
+    own: dict[str, Any] = {
+        "train_schedule": {
+            int(index): _stage(dict(given), stage, options, before[str(index)])
+            for (index, given), stage, options in zip(schedule.items(), stages, scf, strict=True)
+        },
+        "name": name,
+        "seed": seed,
+        "device": device,
     }
-    content |= {"name": name, "seed": seed, "device": device}
-    if "valid_set_seed" in content:
-        content["valid_set_seed"] = split_seed
+    if "valid_set_seed" in read:
+        own["valid_set_seed"] = split_seed
     for key in _FILES:
-        path = files.get(key) or content.get(key)
+        path = files.get(key) or read.get(key)
         if path is not None:
-            content[key] = _absolute(path)
+            own[key] = _absolute(path)
     for key in _PATHS:
-        if isinstance(content.get(key), str) and Path(content[key]).exists():
-            content[key] = _absolute(content[key])
-    content |= {**switches(content, [stage.loss for stage in stages]), **changes}
+        if isinstance(read.get(key), str) and Path(read[key]).exists():
+            own[key] = _absolute(read[key])
+    own |= {**switches(read, [stage.loss for stage in stages]), **changes}
+    written = read_as_written(text, "config")
+    names = {plain_name(key): key for key in written}
+    content = {key: value for key, value in written.items() if plain_name(key) not in _OURS}
+    for key, value in own.items():
+        there = names.get(plain_name(key), key)
+        if isinstance(value, list) and not isinstance(content.get(there), list):
+            value = str(value)  # MACE_SCF's parser takes lists for a few keys only
+        content[there] = value
     return yaml.safe_dump(_for_yaml(content), sort_keys=False, allow_unicode=True)
 
 

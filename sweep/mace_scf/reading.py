@@ -15,7 +15,15 @@ import yaml
 
 from sweep.errors import InputError
 
-__all__ = ["file_text", "literal", "number", "read_file", "read_text"]
+__all__ = [
+    "file_text",
+    "literal",
+    "number",
+    "plain_name",
+    "read_as_written",
+    "read_file",
+    "read_text",
+]
 
 
 class _Loader(yaml.SafeLoader):
@@ -86,19 +94,35 @@ def read_text(text: str, where: str) -> dict[str, Any]:
     Raises:
         InputError: if it cannot be read as a mapping.
     """
+    result: dict[str, Any] = {}
+    for key, value in read_as_written(text, where).items():
+        name = plain_name(key)
+        if name in result:
+            raise InputError(f"{where}: the key '{name}' stands twice")
+        result[name] = literal(value)
+    return result
+
+
+def read_as_written(text: str, where: str) -> dict[str, Any]:
+    """Keys and values of a file as they stand there: a list that is given as text stays text.
+
+    MACE_SCF's parser takes such a text and no list, and its ``None`` as a word is not the default.
+
+    Raises:
+        InputError: if it cannot be read as a mapping.
+    """
     try:
         content = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{where}: is not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict) or not content:
         raise InputError(f"{where}: is not a configuration of MACE_SCF; it holds no keys")
-    result: dict[str, Any] = {}
-    for key, value in content.items():
-        name = str(key).replace("-", "_")
-        if name in result:
-            raise InputError(f"{where}: the key '{name}' stands twice")
-        result[name] = literal(value)
-    return result
+    return {str(key): value for key, value in content.items()}
+
+
+def plain_name(key: str) -> str:
+    """A key with underscores."""
+    return key.replace("-", "_")
 
 
 def literal(value: Any) -> Any:

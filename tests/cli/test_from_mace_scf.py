@@ -165,3 +165,14 @@ def test_other_commands_are_left_alone():
 def test_twice_is_once_too_often(config):
     with pytest.raises(InputError, match="from_mace_scf: stands twice"):
         expand([f"from_mace_scf={config}", f"+from_mace_scf={config}"])
+
+
+def test_flags_beside_the_file_win_over_its_keys(here, config):
+    flags = "--model LocalCharges --r_max 4.5 --batch-size=8 --hidden_irreps '16x0e + 16x1o' --ema"
+    cfg, err = composed(here, f"from_mace_scf={config}", f"trainer.args={flags}")
+    assert (cfg.model.family, cfg.model.r_max, cfg.model.num_channels) == ("local_charges", 4.5, 16)
+    assert (cfg.trainer.batch_size, cfg.trainer.ema_decay) == (8, 0.99)
+    assert "error" not in err
+    status, _, err = here(f"from_mace_scf={config}", "trainer.args=--r_maxx 4")
+    assert status == 1
+    assert "MACE_SCF has no keys 'r_maxx' (did you mean 'r_max'?)" in err

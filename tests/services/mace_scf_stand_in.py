@@ -23,6 +23,7 @@ from pathlib import Path
 import yaml
 
 STEPS, VALID_BATCHES = 3, 2
+LISTS = ("wandb_log_hypers",)  # keys that have several values
 FITS = {
     "energy_per_atom": "e_per_atom",
     "forces": "f",
@@ -37,6 +38,11 @@ def main() -> None:
     parser.add_argument("--config", required=True)
     config = yaml.safe_load(Path(parser.parse_args().config).read_text())
     # As configargparse does: what is no list arrives as text, and is read as Python again.
+    for key, value in config.items():
+        if isinstance(value, list) and key not in LISTS:
+            parser.error(
+                f"{key} can't be set to a list '{value}' unless its action type is changed"
+            )
     schedule = ast.literal_eval(str(config["train_schedule"]))
     heads = ast.literal_eval(str(config["heads"]))
     assert all(isinstance(index, int) for index in schedule)

@@ -7,16 +7,14 @@ configuration group, which is chosen in addition: what else stands on the comman
 from __future__ import annotations
 
 import re
-import shlex
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.config_store import ConfigStore
 
-from sweep.config.foreign import run_names
+from sweep.config.foreign import flag_words, run_names, take_word
 from sweep.errors import InputError
 from sweep.training.mace_run_train.flags import contents, loss_of, metrics_of, parse, stages_of
 
@@ -35,14 +33,14 @@ def expand(words: Sequence[str]) -> list[str]:
     """
     if not any(_CHOICE.fullmatch(word) for word in words):
         return list(words)
-    config, rest = _take(words, "trainer.config")
-    text, rest = _take(rest, "trainer.args")
+    config, rest = take_word(words, "trainer.config")
+    text, rest = take_word(rest, "trainer.args")
     if config is None and text is None:
         raise InputError(
             "trainer=mace_run_train: needs your flags, as you give them by hand: "
             'trainer.config=FILE with its YAML file, or trainer.args="--train_file …", or both'
         )
-    given = _words(text or "")
+    given = flag_words(text or "", "trainer.args")
     given = given[1:] if given[:1] == ["mace_run_train"] else given
     path = None if config is None else str(Path(config).expanduser())
     if path is not None and not Path(path).is_file():
@@ -59,19 +57,6 @@ def expand(words: Sequence[str]) -> list[str]:
     )
     first = next((i for i, word in enumerate(rest) if "=" in word and word[0] != "-"), len(rest))
     return [*rest[:first], f"+{GROUP}=flags", *rest[first:]]
-
-
-def _words(text: str) -> list[str]:
-    """The flags of a text as a shell divides it, or of a list, as Hydra would read it."""
-    try:
-        if text.startswith("["):
-            found = yaml.safe_load(text)
-            if isinstance(found, list):
-                return [str(word) for word in found]
-        return shlex.split(text)
-    except (ValueError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"trainer.args: {reason}: {text}") from error
 
 
 def _overlay(
@@ -101,21 +86,3 @@ def _overlay(
     if terms:
         node |= {"loss": terms, "objective": {"metrics": metrics_of(terms)}}
     return node
-
-
-def _take(words: Sequence[str], key: str) -> tuple[str | None, list[str]]:
-    """The value of a word as it is, which Hydra's grammar could not read, and the other words."""
-    found = [word for word in words if re.match(rf"\+{{0,2}}{re.escape(key)}=", word)]
-    if len(found) > 1:
-        raise InputError(f"{key}: stands twice")
-    if not found:
-        return None, list(words)
-    value = found[0].partition("=")[2].strip()
-    if (
-        len(value) > 1
-        and value[0] == value[-1]
-        and value[0] in "'\""
-        and value[0] not in value[1:-1]
-    ):
-        value = value[1:-1]
-    return value, [word for word in words if word != found[0]]

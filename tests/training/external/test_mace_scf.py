@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import sys
@@ -30,12 +31,15 @@ name: my run
 seed: 7
 heads: "{'LDA': {'info_keys': {'energy': 'REF_energy', 'dipole': 'REF_dipole'},
   'arrays_keys': {'forces': 'REF_forces', 'atomic_multipoles': 'REF_multipoles'}}}"
-train-file: train.xyz
+train_file: train.xyz
 valid_file: valid.xyz
 E0s: "{1: -13.6, 8: -430.0}"
 work_dir: /somewhere
 restart_latest: True
-a_key_of_a_newer_version: [1, 2]
+a_key_of_a_newer_version: "[1, 2]"
+field-feature-widths: "[1.0, 2.0]"
+field_feature_norms: "None"
+wandb_log_hypers: [lr, batch_size]
 clip_grad: 15.0
 log_on_test_sets: true
 train_schedule:
@@ -134,6 +138,7 @@ def test_its_file_is_the_users_with_the_weights_of_the_trial(train, folder):
     train(
         "train_schedule.1.loss.energy_per_atom.weight=33", "train_schedule.1.end=2", "seed=3",
         "train_schedule.0.loss.energy_per_atom.weight=0", "+trainer.set.r_max=4.5",
+        "+trainer.set.radial_MLP=[32,32]",
     )  # fmt: skip
     found = yaml.safe_load((folder / "trial" / "program" / "config.yaml").read_text())
     assert found["train_schedule"] == {
@@ -141,12 +146,75 @@ def test_its_file_is_the_users_with_the_weights_of_the_trial(train, folder):
         1: {"name": "two", "start": 2, "end": 2, "my_lr": 0.5,
             "loss": {"forces": 100.0, "energy_per_atom": 33.0, "atomic_multipoles": 5.0}},
     }  # fmt: skip
-    assert found["E0s"] == {1: -13.6, 8: -430.0}
-    assert found["a_key_of_a_newer_version"] == [1, 2]
+    # As they were written: MACE_SCF's parser takes a list as text, and "None" is no missing key.
+    assert found["E0s"] == "{1: -13.6, 8: -430.0}"
+    assert found["a_key_of_a_newer_version"] == "[1, 2]"
+    assert (found["field-feature-widths"], found["field_feature_norms"]) == ("[1.0, 2.0]", "None")
+    assert (found["radial_MLP"], found["wandb_log_hypers"]) == ("[32, 32]", ["lr", "batch_size"])
     assert (found["name"], found["seed"], found["device"]) == ("my_run", 3, "cpu")
     assert (found["r_max"], found["clip_grad"]) == (4.5, 15.0)
     assert found["train_file"] == str(folder / "train.xyz")
     assert {"work_dir", "restart_latest"}.isdisjoint(found)
+
+
+def test_its_file_is_read_by_the_parser_of_mace(configure, folder):
+    from mace.tools import build_default_arg_parser
+
+    from sweep.training.external.mace_scf import _file
+
+    given = ['atomic_numbers: "[1, 8]"', "hidden_irreps: 16x0e + 16x1o", "ema: True", "lr: 1e-2"]
+    cfg = FILE.replace('a_key_of_a_newer_version: "[1, 2]"', "\n".join(given))
+    (folder / "config.yaml").write_text(cfg.replace("field-feature-widths", "radial_MLP"))
+    cfg = configure("+trainer.set.compute_stress=true")
+    (folder / "trial.yaml").write_text(_file(cfg, check_config(cfg)))
+    parser = build_default_arg_parser()
+    for name in ("train_schedule", "valid_set_seed", "log_on_test_sets"):
+        parser.add_argument(f"--{name}")
+    args = parser.parse_args([f"--config={folder / 'trial.yaml'}"])
+    assert (args.atomic_numbers, args.radial_MLP) == ("[1, 8]", "[1.0, 2.0]")
+    assert (args.hidden_irreps, args.ema, args.lr) == ("16x0e + 16x1o", True, 0.01)
+    assert (args.compute_stress, args.wandb_log_hypers) == (True, ["lr", "batch_size"])
+    schedule = ast.literal_eval(args.train_schedule)
+    assert schedule[1]["loss"] == {
+        "forces": 100.0,
+        "energy_per_atom": 10.0,
+        "atomic_multipoles": 5.0,
+    }
+
+
+def test_flags_beside_the_file_are_keys_of_it(folder, load_config):
+    from sweep.training.external.mace_scf import _file
+
+    flags = (
+        "--config config.yaml --r_max 6.0 --clip_grad=3 --ema --model LocalSplitCharges "
+        "--field-feature-widths '[1.5, 3.0]' --mean -3.8 --wandb-watch off --distributed "
+        "--wandb_log_hypers lr r_max --name other --work_dir /elsewhere --restart_latest"
+    )
+    words = expand(["trainer=mace_scf", "from_mace_scf=config.yaml", f"trainer.args={flags}"])
+    assert not any(word.startswith("trainer.args") for word in words)
+    cfg = load_config(*words, f"trainer.python={sys.executable}", f"trainer.script={SCRIPT}",
+                      "~train_schedule.1.loss.forces_huber")  # fmt: skip
+    found = yaml.safe_load(_file(cfg, check_config(cfg)))
+    assert found["field-feature-widths"] == "[1.5, 3.0]"
+    assert found.items() >= {
+        "r_max": 6.0, "clip_grad": 3, "ema": True, "model": "LocalSplitCharges", "mean": -3.8,
+        "wandb-watch": "off", "wandb_log_hypers": ["lr", "r_max"], "name": "other",
+        "field_feature_norms": "None",
+    }.items()  # fmt: skip
+    assert {"config", "work_dir", "distributed", "restart_latest"}.isdisjoint(found)
+    assert make_trainer(cfg).facts(cfg)["clip_grad"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("python run_train.py --r_max 5", "'python' is neither a flag nor a value"),
+        ("--name 'a", "trainer.args: No closing quotation"),
+    ],
+)
+def test_flags_that_cannot_be_read(folder, flags, message):
+    with pytest.raises(InputError, match=message):
+        expand(["trainer=mace_scf", "from_mace_scf=config.yaml", f"trainer.args={flags}"])
 
 
 def test_options_of_terms_stay_as_they_are(configure):
