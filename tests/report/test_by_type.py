@@ -42,6 +42,16 @@ def test_errors_in_their_unit_and_their_changes(study):
     assert whole.measures[0].value == pytest.approx(1000 * study.best.errors("test")["energy"])
 
 
+def test_sets_of_unknown_size_without_errors_of_all(make_trial, tmp_path, capsys):
+    sets = {"test": {"water": {"rmse_energy": 0.001}, "ions": {"rmse_energy": 0.003}}}
+    make_trial(0, config_types=sets, metrics={"valid": {"score": 0.1, "rmse_energy": 0.002}})
+    trial = Study.read(tmp_path).best
+    found = errors_by_type(trial, None)
+    assert [(row.name, row.n) for row in found.rows] == [("water", None), ("ions", None)]
+    print_trial(trial.folder)
+    assert "ions" in capsys.readouterr().out
+
+
 def test_without_types_there_is_no_table(make_trial, tmp_path, capsys):
     make_trial(0, role="default")
     study = Study.read(tmp_path)

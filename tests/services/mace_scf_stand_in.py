@@ -55,7 +55,8 @@ def main() -> None:
         if index == 0 and stage["end"] == 0:
             continue
         for epoch in range(stage["start"], stage["end"] + 1):
-            run.epoch(epoch, stage)
+            if epoch not in run.odd.get("not_trained", []):
+                run.epoch(epoch, stage)
     run.log(f"{datetime.now():%Y-%m-%d %H:%M:%S.%f}"[:-3] + " INFO: Done")
 
 
@@ -91,7 +92,8 @@ class Run:
             self.result({"loss": sum(terms.values()), "grad_norm_before_clip": 4.0 * (3 + step),
                          "mode": "opt", "epoch": epoch, "opt_step": step})  # fmt: skip
             time.sleep(self.odd.get("seconds", 0.0) / STEPS)
-        self.validate(epoch, weights)
+        if epoch % self.config.get("eval_interval", 1) == 0:
+            self.validate(epoch, weights)
         self.checkpoint.write_bytes(b"model")
 
     def validate(self, epoch: int | None, weights: dict) -> None:
@@ -107,8 +109,11 @@ class Run:
         for _ in range(2):
             self.result(line)
         if self.config.get("log_on_test_sets"):
-            test = {key: 1.1 * value for key, value in self.errors(epoch or 0, weights).items()}
-            self.result({"loss": 1.0, **test, "mode": "eval_test", "epoch": epoch})
+            for i, name in enumerate(self.odd.get("test_sets", ["Default"])):
+                errors = self.errors(epoch or 0, weights).items()
+                test = {key: (1.1 + i) * value for key, value in errors}
+                self.result({"loss": 1.0, **test, "epoch": epoch, "mode": "eval_test",
+                             "test_name": name})  # fmt: skip
         self.log(self.line(f"INFO: Epoch {epoch}: loss={line['loss']:8.4f}, RMSE_F= 10.0 meV / A"))
 
     def terms(self, epoch: int, weights: dict, factor: float) -> dict[str, float]:

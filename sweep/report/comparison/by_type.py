@@ -21,7 +21,7 @@ class TypeRow:
 
     Attributes:
         name: Its name; :data:`ALL` for the whole set.
-        n: Number of its configurations or atoms; None for the whole set.
+        n: Number of its configurations or atoms; None for the whole set, and where it is not known.
         measures: Its error of every metric; None where nothing is labelled.
     """
 
@@ -37,7 +37,7 @@ class ErrorsByType:
     Attributes:
         split: ``test``, or ``valid`` without a test set.
         metrics: The columns.
-        rows: The types.
+        rows: The types, and all of them together.
         has_changes: Whether there is another trial that they are compared with.
     """
 
@@ -67,11 +67,12 @@ def errors_by_type(
     known = {key for _, errors in own.values() for key in errors}
     keys = [key for key in QUANTITIES if key in known]
     rows = [
-        TypeRow(name, n, _measures(errors, base.get(name, (0, {}))[1], keys))
+        TypeRow(name, n or None, _measures(errors, base.get(name, (0, {}))[1], keys))
         for name, (n, errors) in own.items()
     ]
     whole = {} if default is None else default.errors(split)
-    rows.append(TypeRow(ALL, None, _measures(trial.errors(split), whole, keys)))
+    if trial.errors(split):  # a program may tell those of its test sets alone
+        rows.append(TypeRow(ALL, None, _measures(trial.errors(split), whole, keys)))
     return ErrorsByType(split, [metric_of(key, [trial]) for key in keys], rows, bool(base))
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from sweep.training.external.events import Balance, Evaluation, Event, Step
 
-__all__ = ["Epoch", "Epochs"]
+__all__ = ["Epoch", "Epochs", "Tests"]
+
+Tests = dict[int | None, dict[str | None, dict[str, float]]]
+"""Epoch -> name of the test set -> what was measured on it."""
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Epochs:
     """
 
     def __init__(self, n_done: int = 0) -> None:
-        self.tests: dict[int | None, dict[str, float]] = {}
+        self.tests: Tests = {}
         self._next = n_done
         self._steps: dict[tuple[int, int], Step] = {}
         self._balances: dict[int, Balance] = {}
@@ -51,7 +54,7 @@ class Epochs:
                 self._balances[event.epoch] = event
             elif event.split == "test":
                 tests = self.tests.setdefault(event.epoch, {})
-                tests.update(event.metrics)
+                tests.setdefault(event.name, {}).update(event.metrics)
             else:
                 self._add_evaluation(event)
 

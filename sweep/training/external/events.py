@@ -52,11 +52,13 @@ class Evaluation:
         epoch: Its epoch; None: the next one, of the test set the one that the trial is judged by.
         split: ``valid`` or ``test``.
         metrics: What was measured, under the program's own names.
+        name: Of the test set, where the program gives one: it may have several.
     """
 
     epoch: int | None = None
     split: str = "valid"
     metrics: Mapping[str, float] = field(default_factory=dict)
+    name: str | None = None
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ class MaceScfLog:
         if split is None:
             return None
         metrics = {k: v for k, v in numbers.items() if k.startswith(("loss", "rmse_", "mae_"))}
-        return Evaluation(epoch, split, metrics)
+        name = content.get("test_name") if split == "test" else None
+        return Evaluation(epoch, split, metrics, None if name is None else str(name))
 
     def _step(
         self, epoch: int, content: Mapping[str, Any], numbers: Mapping[str, float]

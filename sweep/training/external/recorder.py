@@ -20,7 +20,7 @@ from sweep.records.state import State
 from sweep.records.trial_file import FILE
 from sweep.records.writer import PROGRESS, Result, TrialWriter
 from sweep.tracking.follower import FOLDER as TRACKING
-from sweep.training.external.epochs import Epoch
+from sweep.training.external.epochs import Epoch, Tests
 from sweep.training.external.events import Balance, Step
 from sweep.training.external.judge import Judge
 from sweep.training.external.told_steps import table_of
@@ -83,6 +83,7 @@ class Recorder:
         self._told: set[str] = set()
         self.has_ended = False
         self.tests: dict[str, float] | None = None
+        self.test_sets: dict[str, dict[str, float]] = {}
         self.interrupted = 0
         self._read()
 
@@ -153,15 +154,18 @@ class Recorder:
         self._write()
         return self.interrupted
 
-    def note_end(self, tests: Mapping[int | None, Mapping[str, float]]) -> None:
+    def note_end(self, tests: Tests) -> None:
         """The program has ended well.
 
         Args:
-            tests: What it measured on the test set, by epoch.
+            tests: What it measured on its test sets. Of several, which share no number of
+                configurations, there is no error of all of them.
         """
         best = self._entries[-1].best_epoch
-        found = tests.get(best, tests.get(None))
-        self.tests = None if found is None else self.judge.test_metrics(found)
+        found = tests.get(best, tests.get(None, {}))
+        sets = {name: self.judge.test_metrics(told) for name, told in found.items()}
+        self.tests = next(iter(sets.values())) if len(sets) == 1 else None
+        self.test_sets = {str(name): told for name, told in sets.items()} if len(sets) > 1 else {}
         self.has_ended = True
         self._write()
 
@@ -179,6 +183,8 @@ class Recorder:
             )  # fmt: skip
             self._writer.commit()
             result.metrics["test"] = self.tests
+        if state is State.COMPLETE and self.test_sets:
+            result.details["config_types"] = {"test": self.test_sets}
         result.details["not_told"] = self._not_told(best.metrics)
         return result
 
@@ -190,6 +196,8 @@ class Recorder:
         absent = [text for key, text in steps.items() if key not in self._told]
         absent += [] if "loss" in metrics else ["validation loss"]
         absent += [] if "balance" in self._told else ["gradients of the terms"]
+        if self.test_sets:
+            return [*absent, f"errors on all test sets together ({', '.join(self.test_sets)})"]
         return absent if self.tests else [*absent, "errors on a test set"]
 
     def _best(self, epoch: int, score: float) -> tuple[float, int]:
@@ -237,6 +245,7 @@ class Recorder:
             self.has_ended = saved.get("ended", False)
             self.interrupted = saved.get("interrupted", 0)
             self.tests = saved.get("tests")
+            self.test_sets = saved.get("test_sets", {})
         except (ValueError, TypeError, AttributeError) as error:
             raise DamagedRecordError(f"{path}: damaged ({error})") from error
         if self._entries:
@@ -259,5 +268,6 @@ class Recorder:
             "ended": self.has_ended,
             "interrupted": self.interrupted,
             "tests": self.tests,
+            "test_sets": self.test_sets,
         }
         write_json(self._writer.folder / PROGRESS, content, check=self._writer.may_write)

@@ -122,6 +122,31 @@ def test_a_trial_has_breakdown_errors_and_score(train, folder):
     assert trial.details["clip_grad"] == 15.0
 
 
+def test_a_stage_that_ends_early_by_patience_leaves_epochs_out(train):
+    trial, seen = train(odd="not_trained: [1]")  # the next stage begins where it is planned to
+    assert (str(trial.state), seen) == ("COMPLETE", [0, 2, 3])
+    assert trial.steps().groupby("epoch").size().to_dict() == {0: 3, 2: 3, 3: 3}
+    assert trial.steps()["stage"].tolist() == 3 * [0] + 6 * [1]
+
+
+def test_epochs_without_evaluation_are_in_the_breakdown(train):
+    trial, seen = train("+trainer.set.eval_interval=2")
+    assert (str(trial.state), seen) == ("COMPLETE", [0, 2])
+    assert trial.steps()["epoch"].unique().tolist() == [0, 1, 2]
+    assert trial.metrics().query("split == 'valid'")["epoch"].tolist() == [0, 2]
+
+
+def test_several_test_sets_are_told_apart(train, folder):
+    trial, _ = train(odd="test_sets: [water, ions]")
+    valid = trial.errors("valid")
+    sets = trial.errors_by("config_type", "test")
+    for name, factor in (("water", 1.1), ("ions", 2.1)):
+        assert sets[name][1]["forces"] == pytest.approx(factor * valid["forces"])
+    assert trial.errors("test") == {}
+    assert "errors on all test sets together (water, ions)" in trial.details["not_told"]
+    assert trial.score_on("test") is None
+
+
 def test_a_run_of_a_tracker_has_what_it_tells(train, folder):
     options_of("tensorboard")
     trial, _ = train("tracking=tensorboard")
