@@ -111,6 +111,6 @@ def flag_words(text: str, key: str) -> list[str]:
             found = yaml.safe_load(text)
             if isinstance(found, list):
                 return [str(word) for word in found]
-        return shlex.split(text)
+        return shlex.split(text.replace("\\\n", " "))  # pasted from a script
     except (ValueError, yaml.YAMLError) as error:
         raise InputError(f"{key}: {str(error).splitlines()[0]}: {text}") from error

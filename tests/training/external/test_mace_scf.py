@@ -211,7 +211,7 @@ def test_flags_beside_the_file_are_keys_of_it(folder, load_config):
     from sweep.training.external.mace_scf import _file
 
     flags = (
-        "--config config.yaml --r_max 6.0 --clip_grad=3 --ema --model LocalSplitCharges "
+        "--config config.yaml --r_max 6.0 \\\n    --clip_grad=3 --ema --model LocalSplitCharges "
         "--field-feature-widths '[1.5, 3.0]' --mean -3.8 --wandb-watch off --distributed "
         "--wandb_log_hypers lr r_max --name other --work_dir /elsewhere --restart_latest"
     )
