@@ -38,6 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fault-steps", type=int, default=1, help="events between two injected faults; 1: at each"
     )
     parser.addoption(
+        "--kills-pause", type=float, default=10.0, help="longest time that a worker trains, seconds"
+    )
+    parser.addoption(
         "--kills-seed", type=int, default=2, help="of the moments: another one kills elsewhere"
     )
 

@@ -1,7 +1,7 @@
 """Kills at random moments: of workers, of submitit's controllers of them, of the sweep itself.
 
 By hand there can be more, ``python -m pytest -m slow tests/cli/test_kills.py --kills 1000``, or
-others: ``--kills-seed 7``.
+others: ``--kills-seed 7``, ``--kills-pause 5``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,14 @@ class Killer:
     """
 
     def __init__(
-        self, folder: Path, arguments: list[str], url: str | None, *, n_kills: int, seed: int
+        self,
+        folder: Path,
+        arguments: list[str],
+        url: str | None,
+        *,
+        n_kills: int,
+        pause: float,
+        seed: int,
     ) -> None:
         self.study = folder / "outputs" / "smoke"
         self.kills: Counter[str] = Counter()
@@ -54,6 +61,7 @@ class Killer:
         self._folder = folder
         self._arguments = arguments
         self._url = url
+        self._longest = pause
         self._chance = random.Random(seed)
         self._commands: list[Command] = []
 
@@ -96,7 +104,7 @@ class Killer:
             if any(Path(f"/proc/{pid}").exists() for pid in working(self.study)):
                 break
             time.sleep(0.1)
-        time.sleep(self._chance.uniform(0, 10))
+        time.sleep(self._chance.uniform(0, self._longest))
 
     def _kill(self, command: Command) -> None:
         """Kill the sweep or any process that it, or one that was killed before it, started."""
@@ -142,6 +150,7 @@ def test_many_kills_lose_nothing_and_change_no_number(url, tmp_path, tiny_overri
     killer = Killer(
         tmp_path, ["hydra.sweeper.n_jobs=2", *arguments, *storage], url,
         n_kills=max(1, request.config.getoption("kills") // 2),
+        pause=request.config.getoption("kills_pause"),
         seed=request.config.getoption("kills_seed") + bool(url),
     )  # fmt: skip
     killer.run()
