@@ -191,8 +191,9 @@ electrostatic_pbc_method: boundary conditions of the electrostatics
 atomic_multipoles_max_l: largest l of the multipoles
 atomic_multipoles_smearing_width: width of the multipoles
 ema: averages the parameters
-beta1_schedulefree: interpolation of schedulefree
-beta2_schedulefree: decay of schedulefree's mean squared gradient
+beta1_schedulefree: nothing; of mace_run_train
+beta2_schedulefree: nothing; of mace_run_train
+warmup_steps_schedulefree: steps in which the learning rate rises
 """
 
 _EFFECTS = {

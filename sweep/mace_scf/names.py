@@ -118,6 +118,10 @@ _GROUPS: tuple[tuple[str, str], ...] = (
         "see hydra/launcher and hydra.sweeper",
         "config distributed launcher num_workers pin_memory restart_latest dry_run",
     ),
+    (
+        "beta and beta_two are those of schedulefree, too, which has no warm-up",
+        "beta1_schedulefree beta2_schedulefree warmup_steps_schedulefree",
+    ),
     ("not available", "enable_cueq only_cueq enable_oeq"),
     (
         "train_schedule says it",
@@ -184,8 +188,7 @@ LABELS_ELSEWHERE = {
 _USED = (
     "name", "seed", "heads", "train_schedule", "train_file", "valid_file", "test_file",
     "valid_fraction", "valid_set_seed", "E0s", "config_type_weights", "model",
-    "num_channels", "max_L", "beta1_schedulefree", "beta2_schedulefree", "patience",
-    "eval_interval",
+    "num_channels", "max_L", "patience", "eval_interval",
 )  # fmt: skip
 
 

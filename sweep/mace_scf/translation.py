@@ -18,11 +18,11 @@ from sweep.mace_scf.names import (
     LABELS_ELSEWHERE,
     NOT_USED,
     STAGE_NOT_USED,
-    TRAINER_DEFAULTS,
     known_names,
 )
 from sweep.mace_scf.reading import literal, number
 from sweep.mace_scf.remarks import Remarks
+from sweep.mace_scf.trainer import translate_trainer
 from sweep.quantities import quantity_of
 
 __all__ = [
@@ -36,14 +36,6 @@ __all__ = [
 
 # MACE_SCF's name of a label -> ours
 _ALIASES = {"electrostatic_potentials": "esps", "molID": "cluster_batch"}
-_OPTIMIZERS = ("adam", "adamw", "schedulefree")
-# Of schedulefree, and MACE's defaults of them.
-_BETAS = {"beta": ("beta1_schedulefree", 0.9), "beta_two": ("beta2_schedulefree", 0.98)}
-# When it validates and when it ends; at the end of every epoch and stage unless a file says more.
-_EVALUATIONS = (
-    ("patience", "different", "evaluations of the last stage without a better score"),
-    ("eval_interval", "different", "the last epoch of every stage is evaluated, too"),
-)
 _SCF_KEYS = (
     "num_scf_steps", "scf_tolerance", "mixing_parameter", "constant_charge", "initial_density",
     "initial_fermi_level", "use_autograd_forces",
@@ -89,7 +81,7 @@ def translate(content: Mapping[str, Any], where: str, *, own_model: bool = False
     result.overlay = {
         "heads": translate_heads(content, where, remarks, complete=complete),
         "train_schedule": stages,
-        "trainer": _trainer(content, remarks, complete=complete),
+        "trainer": translate_trainer(content, remarks, complete=complete),
     }
     if metrics := quantities_of(stages):
         result.overlay["objective"] = {"metrics": metrics}
@@ -275,35 +267,6 @@ def _scf_options(given: Any) -> Any:
     elif isinstance(options.get("scf"), Mapping):
         options["scf"] = {key: number(value) for key, value in options["scf"].items()}
     return options
-
-
-def _trainer(content: Mapping[str, Any], remarks: Remarks, *, complete: bool) -> dict[str, Any]:
-    ours = {entry.name for entry in fields(TrainerConfig)}
-    trainer: dict[str, Any] = {}
-    for key, default in TRAINER_DEFAULTS.items():
-        if key in content or complete:
-            trainer[key] = number(content.get(key, default))
-    if trainer.get("optimizer", "adam") not in _OPTIMIZERS:
-        reason = "the optimizer is adam, adamw or schedulefree, here adam"
-        remarks.add("optimizer", trainer.pop("optimizer"), "different", reason)
-    if trainer.get("optimizer") == "schedulefree":
-        for key, (theirs, default) in _BETAS.items():
-            trainer[key] = number(content.get(theirs, default))
-        if trainer.get("ema"):
-            reason = "schedulefree averages the parameters itself"
-            remarks.add("ema", trainer["ema"], "different", reason)
-        trainer["ema"] = False
-    else:
-        for theirs in (theirs for theirs, _ in _BETAS.values() if theirs in content):
-            remarks.add(theirs, content[theirs], "not used", "the optimizer is not schedulefree")
-    for key, what, here in _EVALUATIONS:
-        if content.get(key) is not None:
-            trainer[key] = content[key]
-            remarks.add(key, content[key], what, f"trainer.{key}: {here}")
-    for key in ("enable_cueq", "enable_oeq"):
-        if key in ours and key in content:
-            trainer[key] = content[key]
-    return trainer
 
 
 def _unused(content: Mapping[str, Any], remarks: Remarks) -> None:

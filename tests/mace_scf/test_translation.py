@@ -166,19 +166,23 @@ class TestModel:
         assert translation.overlay["heads"]["LDA"]["E0s"] is None  # of isolated atoms
         trainer = translation.overlay["trainer"]
         assert (trainer["optimizer"], trainer["ema"]) == ("schedulefree", False)
-        assert (trainer["beta"], trainer["beta_two"]) == (0.9, 0.98)
+        assert (trainer["beta"], trainer["beta_two"]) == (0.9, 0.999)
         assert model["include_electrostatic_self_interaction"] is True
         assert remark(translation, "model")[0] == "different"
 
-    def test_the_betas_are_those_of_the_optimizer(self):
-        keys = {"beta": 0.8, "beta1_schedulefree": 0.7, "beta2_schedulefree": 0.6}
-        translation = translate(changed(optimizer="schedulefree", ema=True, **keys), "f")
+    @pytest.mark.parametrize("optimizer", ["adam", "schedulefree"])
+    def test_the_betas_of_every_optimizer(self, optimizer):
+        """MACE_SCF gives schedulefree its beta and beta_two; the others are keys of MACE alone."""
+        keys = {"beta": 0.8, "beta1_schedulefree": 0.7, "warmup_steps_schedulefree": 100}
+        translation = translate(changed(optimizer=optimizer, ema=True, **keys), "f")
         trainer = translation.overlay["trainer"]
-        assert (trainer["beta"], trainer["beta_two"], trainer["ema"]) == (0.7, 0.6, False)
-        assert remark(translation, "ema")[0] == "different"
-        translation = translate(changed(optimizer="adam", **keys), "f")
-        assert translation.overlay["trainer"]["beta"] == 0.8
-        assert remark(translation, "beta1_schedulefree")[0] == "not used"
+        assert trainer["beta"] == 0.8
+        assert "beta_two" not in trainer
+        for key in ("beta1_schedulefree", "warmup_steps_schedulefree"):
+            assert remark(translation, key)[0] == "not used"
+        if optimizer == "schedulefree":
+            assert trainer["ema"] is False
+            assert remark(translation, "ema")[0] == "different"
 
     def test_else_only_what_the_file_says(self):
         translation = translate(changed(r_max=4.5, batch_size=8), "f")
