@@ -86,7 +86,7 @@ def translate_for_program(text: str, where: str) -> Translation:
     if content.get("name") is not None:
         result.overlay |= run_names(content["name"], "mace_scf")
     try:
-        heads = translate_heads(content, where, silent, complete=True)
+        heads = translate_heads(content, where, silent, complete=True, strict=False)
         for head in heads.values():  # it reads them from its own file
             head.pop("config_type_weights", None)
         result.overlay["heads"] = heads

@@ -118,9 +118,21 @@ def quantities_of(stages: Mapping[str, Any]) -> list[str]:
 
 
 def translate_heads(
-    content: Mapping[str, Any], where: str, remarks: Remarks, *, complete: bool
+    content: Mapping[str, Any],
+    where: str,
+    remarks: Remarks,
+    *,
+    complete: bool,
+    strict: bool = True,
 ) -> dict[str, Any]:
     """Data files and the names of their labels as ours.
+
+    Args:
+        content: The file.
+        where: The file in messages.
+        remarks: Takes the labels that are not read.
+        complete: Whether keys that the file lacks have MACE_SCF's defaults.
+        strict: Whether a label that is unknown here is an error; else it is left out.
 
     Raises:
         InputError: if a label is unknown, or there is not one head.
@@ -148,7 +160,8 @@ def translate_heads(
     if weights := _type_weights(content.get("config_type_weights"), where):
         entry["config_type_weights"] = weights
     for section in sections:
-        entry[section] = _labels(head.get(section) or {}, f"heads.{name}.{section}", where, remarks)
+        key = f"heads.{name}.{section}"
+        entry[section] = _labels(head.get(section) or {}, key, where, remarks, strict=strict)
     return {str(name): entry}
 
 
@@ -162,7 +175,7 @@ def _type_weights(given: Any, where: str) -> dict[str, Any]:
     return {} if weights == {"Default": 1.0} else weights
 
 
-def _labels(given: Any, key: str, where: str, remarks: Remarks) -> dict[str, str]:
+def _labels(given: Any, key: str, where: str, remarks: Remarks, *, strict: bool) -> dict[str, str]:
     if not isinstance(given, Mapping):
         raise InputError(f"{where}: {key}: must map labels to keys of the file; got {given!r}")
     labels: dict[str, str] = {}
@@ -184,7 +197,7 @@ def _labels(given: Any, key: str, where: str, remarks: Remarks) -> dict[str, str
             remarks.add(f"{key}.{label}", file_key, "as here", "read from the data files anyway")
         else:
             strange.append(str(label))
-    if strange:
+    if strange and strict:
         valid = [*label_names(), *LABELS_ELSEWHERE, *_ALIASES]
         raise InputError(f"{where}: {key}: {_unknown('labels', strange, valid)}")
     return labels

@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import yaml
 
 from sweep.config.stages import CONF_DIR
 from sweep.errors import InputError
@@ -16,6 +17,7 @@ from sweep.mace_scf.names import (
     STAGE_NOT_USED,
     known_names,
 )
+from sweep.mace_scf.program import translate_for_program
 from sweep.mace_scf.reading import literal
 from sweep.mace_scf.translation import translate
 from sweep.models.families import FAMILIES
@@ -361,3 +363,13 @@ def test_the_index_of_molecules_and_the_seed_of_the_split():
     assert remark(translation, "heads.LDA.arrays_keys.molID_weight")[0] == "as here"
     assert remark(translation, "heads.LDA.arrays_keys.rho_fftn")[0] == "not used"
     assert (translation.overlay["seed"], translation.overlay["split_seed"]) == (3, 9)
+
+
+def test_labels_of_another_branch_leave_the_others_known_to_the_program():
+    info = {"energy": "REF_energy", "fourier_density": "rho", "workfunction": "phi"}
+    content = changed(heads={"default": {"info_keys": info, "arrays_keys": {"forces": "F"}}})
+    heads = translate_for_program(yaml.safe_dump(content), "f").overlay["heads"]
+    assert heads["default"]["info_keys"] == {"energy": "REF_energy"}
+    assert heads["default"]["arrays_keys"] == {"forces": "F"}
+    with pytest.raises(InputError, match="has no labels 'fourier_density'"):
+        translate(content, "f")

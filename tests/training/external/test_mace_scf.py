@@ -331,7 +331,7 @@ def test_labels_that_we_cannot_read_are_no_error(configure):
 
 def test_what_has_no_part_in_the_score_is_said(capsys):
     text = FILE.replace("energy_per_atom: 1.0}", "energy_per_atom: 1.0, esps: 3.0}")
-    found = translate_for_program(text.replace("'REF_energy'", "'E', 'nonsense': 'x'"), "f")
+    found = translate_for_program(text.replace("{'LDA':", "{'PBE': {}, 'LDA':"), "f")
     said = {entry[0] for entry in found.remarks.entries}
     assert said == {"work_dir", "restart_latest", "objective.metrics", "heads"}
     assert "esps" not in found.overlay["objective"]["metrics"]
