@@ -29,7 +29,7 @@ model: ScaleShiftMACE
 E0s: average
 optimizer: adam
 hidden_irreps: 4x0e
-radial_MLP: [8]
+radial_MLP: "[8]"
 max_ell: 1
 correlation: 1
 r_max: 3.5
