@@ -101,6 +101,7 @@ def draw(lines: Sequence[Line], folder: Path) -> None:
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator, NullLocator
 
     found = groups(lines)
     figure, axes = plt.subplots(
@@ -116,8 +117,9 @@ def draw(lines: Sequence[Line], folder: Path) -> None:
         axis.set_xscale("log")
         axis.set_title(f"{experiment}{'' if length == 1 else f' × {length:g}'}", fontsize=9)
         axis.set_xlabel("test score", fontsize=8)
-        axis.xaxis.set_major_formatter("{x:.2g}")
-        axis.xaxis.set_minor_formatter(lambda x, _: f"{x:.2g}" if f"{x:.1e}"[0] in "246" else "")
+        axis.xaxis.set_major_locator(MaxNLocator(4))  # a log locator has none for some of them
+        axis.xaxis.set_major_formatter("{x:.3g}")
+        axis.xaxis.set_minor_locator(NullLocator())
         axis.tick_params(which="both", labelsize=7)
         axis.grid(axis="x", which="both", alpha=0.3)
         axis.set_yticks(range(len(kinds), 0, -1), [LABELS[kind] for kind in kinds], fontsize=8)
